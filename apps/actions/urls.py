@@ -1,0 +1,2 @@
+"""Addresses of the core."""
+urlpatterns: list = []

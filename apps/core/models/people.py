@@ -1,0 +1,33 @@
+"""People and the scopes they work in."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class User(AbstractUser):
+    """A member of staff, or the account of an integration. Roles are groups; see ``apps.core.roles``."""
+
+    email = models.EmailField("e-mail", unique=True)
+
+    class Meta(AbstractUser.Meta):
+        pass
+
+
+class Scope(models.Model):
+    """What object permissions are granted on: a store, a team. Rows that belong to one carry its key.
+
+    People who hold ``core.work_in_scope`` on a scope (by django-guardian, on the person or a group) see its rows; who
+    holds it globally (by a role) sees all.
+    """
+
+    slug = models.SlugField(max_length=80, unique=True)
+    name = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [("work_in_scope", "Can see and work on what belongs to the scope")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,1 @@
+"""Detectors over orders: one rule, one file. Found by discovery; ``manage.py list_rules`` prints them."""

@@ -1,0 +1,69 @@
+"""Stores, and the customers and products they know."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F
+
+from apps.core.fields import EncryptedTextField
+
+
+class Store(models.Model):
+    """A shop that orders come from."""
+
+    class Platform(models.TextChoices):
+        SHOPIFY = "shopify", "Shopify"
+        FILE = "file", "Imported files"
+
+    scope = models.OneToOneField("core.Scope", models.PROTECT, related_name="store")
+    platform = models.CharField(max_length=10, choices=Platform)
+    domain = models.CharField(max_length=255, unique=True, help_text="Such as example.myshopify.com.")
+    name = models.CharField(max_length=120)
+    currency = models.CharField(max_length=3, default="USD")
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="Days of rates are counted in it.")
+    active = models.BooleanField(default=True)
+    webhook_secret = EncryptedTextField(blank=True, help_text="The app's client secret.")
+    webhook_secret_previous = EncryptedTextField(blank=True, help_text="Accepted too while the secret is rotated.")
+    api_base_url = models.URLField(blank=True, help_text="Empty: https://{domain}.")
+    api_token = EncryptedTextField(blank=True, help_text="Admin API access token.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Customer(models.Model):
+    """A buyer, as the store identifies them."""
+
+    store = models.ForeignKey(Store, models.PROTECT, related_name="customers")
+    external_id = models.CharField(max_length=64)
+    email = models.CharField(max_length=254, blank=True)
+    phone = models.CharField(max_length=40, blank=True)
+    name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(help_text="The store's own time of the last change; older news is ignored.")
+    redacted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["store", "external_id"], name="customer_external")]
+        indexes = [models.Index(fields=["store", "email"], name="customer_email")]
+
+    def __str__(self) -> str:
+        return self.name or self.email or f"Customer {self.external_id}"
+
+
+class Product(models.Model):
+    """Something sold."""
+
+    store = models.ForeignKey(Store, models.PROTECT, related_name="products")
+    external_id = models.CharField(max_length=64)
+    title = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["store", "external_id"], name="product_external")]
+        indexes = [models.Index(F("title"), name="product_title")]
+
+    def __str__(self) -> str:
+        return self.title
