@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 
 def request_id() -> str:
@@ -42,6 +41,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Put DRF's errors into one shape: ``{"error": {"code", "message", "fields"?, "request_id"}}``."""
+    from rest_framework.views import exception_handler  # not at the top: DRF imports this module while it loads views
+
     response = exception_handler(error, context)
     if response is None:
         return None
