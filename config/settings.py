@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import django_stubs_ext
 from csp.constants import NONE, SELF
 
 from config import env as environment
+
+django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type parameter
 
 BASE_DIR = environment.BASE_DIR
 ENV = environment.load()
