@@ -1,1 +1,288 @@
-"""Admin pages for people and scopes."""
+"""Admin pages for people, scopes and the trail, and the admin classes that every app uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from auditlog.admin import LogEntryAdmin
+from auditlog.models import LogEntry
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
+from django.core.checks import CheckMessage, Error
+from django.db.models import ForeignKey, Model, QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django_celery_beat import admin as _beat_admin  # noqa: F401  # registers what is replaced below
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
+
+from apps.core.models import Decision, DecisionText, Delivery, Scope, User
+from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
+
+class ScopedAdmin(admin.ModelAdmin):
+    """Rows come through ``visible_to``, and each object is checked against it (Django checks the model only).
+
+    The manager of the model must have ``visible_to(user)``. Choices of foreign keys are narrowed in the same way, so a
+    row cannot be moved to where its editor sees nothing.
+    """
+
+    @classmethod
+    def narrow(cls, queryset: QuerySet[Any], user: User) -> QuerySet[Any]:
+        """What of a queryset a person may see; scopes themselves by their grants."""
+        if queryset.model is Scope:
+            return queryset if sees_every_scope(user) else queryset.filter(pk__in=scopes_of(user).values("pk"))
+        visible_to = getattr(queryset, "visible_to", None)
+        return visible_to(user) if visible_to else queryset
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.narrow(super().get_queryset(request), request.user)  # type: ignore[arg-type]
+
+    def _in_scope(self, request: HttpRequest, obj: Model | None) -> bool:
+        if obj is None or obj.pk is None:
+            return True
+        # One page asks several times about the same row, so the answer is kept for the request.
+        answers: dict[tuple[str, Any], bool] = request.__dict__.setdefault("_objects_in_scope", {})
+        key = (self.opts.label, obj.pk)
+        if key not in answers:
+            manager = self.model._default_manager
+            answers[key] = self.narrow(manager.all(), request.user).filter(pk=obj.pk).exists()  # type: ignore[arg-type]
+        return answers[key]
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_view_permission(request, obj) and self._in_scope(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._in_scope(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._in_scope(request, obj)
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
+    ) -> forms.ModelChoiceField | None:
+        if "queryset" not in kwargs:
+            kwargs["queryset"] = self.narrow(db_field.remote_field.model._default_manager.all(), request.user)  # type: ignore[arg-type]
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        found = super().check(**kwargs)
+        if self.model is not Scope and not hasattr(self.model._default_manager.all(), "visible_to"):
+            found.append(Error("A scoped admin needs a manager with visible_to(user).", obj=type(self), id="core.E002"))
+        return found
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that nobody edits. Combine with :class:`ScopedAdmin` (first) where they have a scope."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """People and their roles. Only a superuser makes superusers or touches one."""
+
+    list_display = ["username", "email", "first_name", "last_name", "is_active", "is_staff", "roles", "last_login"]
+    list_filter = ["is_active", "is_staff", "groups"]
+    list_select_related = False
+    add_fieldsets = [(None, {"classes": ["wide"], "fields": ["username", "email", "usable_password", "password1", "password2"]})]
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+        ("Roles", {"fields": ["is_active", "is_staff", "groups"]}),
+        ("Dates", {"fields": ["last_login", "date_joined"]}),
+    ]
+    readonly_fields = ["last_login", "date_joined"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="roles")
+    def roles(self, person: User) -> str:
+        return ", ".join(sorted(group.name for group in person.groups.all()))
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """People who decided something are made inactive, never deleted; the database refuses it too."""
+        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+
+    def _may_touch(self, request: HttpRequest, obj: User | None) -> bool:
+        return obj is None or not obj.is_superuser or bool(request.user.is_superuser)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RoleAdmin(ReadOnlyAdmin, GroupAdmin):
+    """Roles, to look at: their permissions are kept in code."""
+
+
+class ScopeForm(forms.ModelForm):
+    """A scope and who works in it."""
+
+    people = forms.ModelMultipleChoiceField(
+        User.objects.filter(is_active=True).order_by("username"),
+        required=False,
+        widget=admin.widgets.FilteredSelectMultiple("people", is_stacked=False),
+        help_text="They see and work on what belongs to this scope.",
+    )
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"), required=False, help_text="Everybody with one of these roles does, too."
+    )
+
+    class Meta:
+        model = Scope
+        fields = ["name", "slug"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and "people" in self.fields:
+            self.fields["people"].initial = people_granted(self.instance)
+            self.fields["groups"].initial = groups_granted(self.instance)
+
+
+@admin.register(Scope)
+class ScopeAdmin(ScopedAdmin):
+    """Stores and teams, and who works in them."""
+
+    form = ScopeForm
+    list_display = ["name", "slug", "people_count"]
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+    fields = ["name", "slug", "people", "groups"]
+
+    @admin.display(description="people")
+    def people_count(self, scope: Scope) -> int:
+        return people_granted(scope).count()
+
+    def get_fields(self, request: HttpRequest, obj: Scope | None = None) -> list[Any]:
+        may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return ["name", "slug", "people", "groups"] if may_change else ["name", "slug", "who"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Scope | None = None) -> list[Any]:
+        return ["who"]
+
+    @admin.display(description="who works in it")
+    def who(self, scope: Scope) -> str:
+        names = [*(str(group) for group in groups_granted(scope)), *(str(person) for person in people_granted(scope))]
+        return ", ".join(names) or "nobody but those who see every scope"
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        changes = grant_changes(form.instance, form.cleaned_data["people"], form.cleaned_data["groups"])
+        set_grants(form.instance, changes, actor=request.user)  # type: ignore[arg-type]
+
+
+class DecisionTextInline(admin.StackedInline):
+    model = DecisionText
+    fields = ["rationale", "details", "erased_at"]
+    can_delete = False
+    verbose_name_plural = "Text (can be erased; the chain stays whole)"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("core.view_decision")
+
+
+@admin.register(Decision)
+class DecisionAdmin(ReadOnlyAdmin):
+    """The decision log, to read, search and export."""
+
+    list_display = ["seq", "at", "scope", "actor_name", "action", "subject"]
+    list_filter = ["scope", "at"]
+    list_select_related = ["actor"]
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ["subject__startswith", "action__startswith", "actor_label__exact", "actor__username__exact"]
+    search_help_text = "Subject (action_card:17), action or actor"
+    inlines = [DecisionTextInline]
+    actions = ["export"]
+    fields = [
+        "seq", "at", "scope", "actor_name", "action", "subject", "evidence_url", "payload", "text_digest", "prev_hash", "hash",
+    ]  # fmt: skip
+
+    @admin.display(description="actor", ordering="actor_label")
+    def actor_name(self, decision: Decision) -> str:
+        return decision.actor_name
+
+    @admin.action(description="Export as JSON lines", permissions=["view"])
+    def export(self, request: HttpRequest, queryset: QuerySet[Decision]) -> StreamingHttpResponse:
+        rows = queryset.select_related("actor", "text").order_by("seq")
+        response = StreamingHttpResponse(json_lines(rows), content_type="application/x-ndjson")
+        response["Content-Disposition"] = 'attachment; filename="decisions.jsonl"'
+        return response
+
+
+def json_lines(decisions: QuerySet[Decision]) -> Iterator[str]:
+    """Decisions in the specification's shape, one JSON object a line, oldest first, without loading them all."""
+    for decision in decisions.iterator(chunk_size=2_000):
+        yield json.dumps(decision.as_specified(), ensure_ascii=False) + "\n"
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """How news went out: what waits, what failed and why."""
+
+    list_display = ["notification", "recipient", "channel", "status", "attempts", "next_attempt_at", "sent_at", "last_error"]
+    list_filter = ["channel", "status"]
+    list_select_related = ["notification__recipient"]
+    show_full_result_count = False
+    actions = ["try_again"]
+
+    @admin.display(description="to")
+    def recipient(self, delivery: Delivery) -> str:
+        return str(delivery.notification.recipient)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("core.change_delivery")
+
+    @admin.action(description="Try failed e-mails again", permissions=["retry"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        from apps.core.notifications import retry_failed
+
+        self.message_user(request, f"{retry_failed(queryset)} e-mails are waiting to be sent again.")
+
+
+admin.site.unregister(LogEntry)
+
+
+@admin.register(LogEntry)
+class TrailAdmin(ReadOnlyAdmin, LogEntryAdmin):
+    """Who edited what, to read."""
+
+    date_hierarchy = None
+    show_full_result_count = False
+    search_fields = ["object_repr", "actor__username"]
+
+
+# What runs when is kept in config/celery.py; here it can be looked at.
+for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, SolarSchedule, PeriodicTask):
+    admin.site.unregister(model)
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ReadOnlyAdmin):
+    list_display = ["name", "task", "scheduler", "enabled", "last_run_at", "total_run_count"]
+    list_select_related = ["interval", "crontab", "solar", "clocked"]
+
+    @admin.display(description="when")
+    def scheduler(self, task: PeriodicTask) -> str:
+        return str(task.scheduler)
+
+

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db.models import Q, QuerySet
-from guardian.shortcuts import get_objects_for_user
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
 from apps.core.models import Scope
 
@@ -39,3 +43,68 @@ def in_scope(queryset: Q_, user: User, path: str = "scope") -> Q_:
     if sees_every_scope(user):
         return queryset
     return queryset.filter(Q(**{f"{path}__in": scopes_of(user)}) | Q(**{f"{path}__isnull": True}))
+
+
+def may_work_in(user: User, scope: Scope | None) -> bool:
+    """Whether a person sees the rows of a scope; what belongs to none belongs to everybody."""
+    return user.is_active and (scope is None or sees_every_scope(user) or user.has_perm("core.work_in_scope", scope))
+
+
+def people_granted(scope: Scope) -> QuerySet[User]:
+    """People to whom a scope was granted by name."""
+    from guardian.models import UserObjectPermission  # needs the app registry
+
+    from apps.core.models import User
+
+    return User.objects.filter(userobjectpermission__in=_grants(UserObjectPermission, scope)).order_by("username")
+
+
+def groups_granted(scope: Scope) -> QuerySet[Group]:
+    """Roles to which a scope was granted."""
+    from guardian.models import GroupObjectPermission  # needs the app registry
+
+    return Group.objects.filter(groupobjectpermission__in=_grants(GroupObjectPermission, scope)).order_by("name")
+
+
+def _grants(model: type[Model], scope: Scope) -> QuerySet[Any]:
+    return model._default_manager.filter(
+        permission__codename="work_in_scope", permission__content_type__app_label="core", object_pk=str(scope.pk)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GrantChanges:
+    """To whom a scope is to be granted, and from whom it is to be taken."""
+
+    granted: tuple[User | Group, ...]
+    revoked: tuple[User | Group, ...]
+
+
+def grant_changes(scope: Scope, people: Iterable[User], groups: Iterable[Group]) -> GrantChanges:
+    """What must change so that exactly these people and roles hold the scope."""
+    wanted: set[User | Group] = {*people, *groups}
+    held: set[User | Group] = {*people_granted(scope), *groups_granted(scope)}
+    return GrantChanges(tuple(sorted(wanted - held, key=str)), tuple(sorted(held - wanted, key=str)))
+
+
+@transaction.atomic
+def set_grants(scope: Scope, changes: GrantChanges, *, actor: User | str) -> None:
+    """Grant and revoke a scope; each change is in the decision log."""
+    from apps.core.decisions import Entry, record_many
+
+    for holder in changes.granted:
+        assign_perm("core.work_in_scope", holder, scope)
+    for holder in changes.revoked:
+        remove_perm("core.work_in_scope", holder, scope)
+    done = [("scope_granted", holder) for holder in changes.granted]
+    done += [("scope_revoked", holder) for holder in changes.revoked]
+    record_many(
+        Entry(
+            scope="access",
+            actor=actor,
+            action=action,
+            subject=f"scope:{scope.pk}",
+            payload={"holder": f"{type(holder).__name__.lower()}:{holder.pk}"},
+        )
+        for action, holder in done
+    )

@@ -1,5 +1,16 @@
 """People, scopes, the decision log and notifications."""
 
+from apps.core.models.decisions import Decision, DecisionHead, DecisionText
+from apps.core.models.notifications import Delivery, Notification, NotificationSetting
 from apps.core.models.people import Scope, User
 
-__all__ = ["Scope", "User"]
+__all__ = [
+    "Decision",
+    "DecisionHead",
+    "DecisionText",
+    "Delivery",
+    "Notification",
+    "NotificationSetting",
+    "Scope",
+    "User",
+]

@@ -1,0 +1,121 @@
+"""Roles and what each may do: the one table.
+
+Roles are Django groups. After each migration, and by ``manage.py sync_roles``, the groups get exactly the permissions
+written here, so a change made by hand does not last. A permission is named ``app.codename``; a ``*`` stands for any
+text. Which rows a permission reaches is decided by scope, see ``apps.core.scope``; ``core.work_in_scope`` in this table
+reaches them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from apps.core.models import User
+
+
+class Role(StrEnum):
+    """Names of the groups."""
+
+    SUPPORT_AGENT = "Support Agent"
+    TEAM_LEAD = "Team Lead"
+    SUPPORT_MANAGER = "Support Manager"
+    SUPPORT_DIRECTOR = "Support Director"
+    RISK_MANAGER = "Risk Manager"
+    OPERATOR = "Operator"
+    CONTENT_OWNER = "Content Owner"
+    AUDITOR = "Auditor"
+    ADMINISTRATOR = "Administrator"
+
+
+_ALL_SCOPES = frozenset({"core.work_in_scope"})
+_SEE_ORDERS = frozenset(
+    f"orders.view_{model}"
+    for model in (
+        "customer", "fulfillment", "fulfillmentevent", "order", "orderline", "product",
+        "refund", "refundline", "riskassessment", "store", "transaction",
+    )
+)  # fmt: skip
+_SEE_CARDS = frozenset({"actions.view_actioncard", "actions.view_cardevent", "actions.view_execution"})
+_RAISE_FLAGS = frozenset({"escalation.view_riskflag", "escalation.add_riskflag"})
+_DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
+_SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
+
+_AGENT = _SEE_ORDERS | _SEE_CARDS | _RAISE_FLAGS
+_LEAD = _AGENT | {"escalation.change_riskflag"}
+_MANAGER = _LEAD | _DECIDE_CARDS | _SEE_RULES
+
+ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
+    Role.SUPPORT_AGENT: _AGENT,
+    Role.TEAM_LEAD: _LEAD,
+    Role.SUPPORT_MANAGER: _MANAGER,
+    Role.SUPPORT_DIRECTOR: _MANAGER | _ALL_SCOPES | {"core.view_decision"},
+    Role.RISK_MANAGER: _MANAGER | _ALL_SCOPES | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"},
+    Role.OPERATOR: _SEE_ORDERS | _DECIDE_CARDS | _SEE_RULES | _RAISE_FLAGS,
+    Role.CONTENT_OWNER: _RAISE_FLAGS,
+    Role.AUDITOR: _ALL_SCOPES | {"*.view_*"},
+    Role.ADMINISTRATOR: frozenset({"*"}),
+}
+
+
+def resolve(names: Iterable[str], known: Mapping[str, int]) -> set[int]:
+    """The ids of the permissions that names and patterns stand for.
+
+    Raises:
+        ImproperlyConfigured: if one stands for nothing, so that a misspelt permission is never silently not granted.
+    """
+    found: set[int] = set()
+    for name in names:
+        matches = {pk for label, pk in known.items() if label == name or ("*" in name and fnmatchcase(label, name))}
+        if not matches:
+            raise ImproperlyConfigured(f"The table of roles names {name!r}, but there is no such permission.")
+        found |= matches
+    return found
+
+
+@transaction.atomic
+def sync_roles(table: Mapping[Role, frozenset[str]] = ROLE_PERMISSIONS) -> dict[Role, int]:
+    """Give each role's group exactly the permissions of the table.
+
+    Returns:
+        How many permissions each role has.
+
+    Raises:
+        ImproperlyConfigured: if the table names an unknown permission.
+    """
+    labels = Permission.objects.values_list("content_type__app_label", "codename", "pk")
+    known = {f"{app}.{codename}": pk for app, codename, pk in labels}
+    counts = {}
+    for role, names in table.items():
+        wanted = resolve(names, known)
+        group, _ = Group.objects.get_or_create(name=role.value)
+        group.permissions.set(wanted)
+        counts[role] = len(wanted)
+    return counts
+
+
+def sync_after_migrate(sender: AppConfig, **_: Any) -> None:
+    """Synchronise once per migration, when the last app is done; permissions of its models may not exist before.
+
+    A migration to a state without the permission table has nothing to synchronise.
+    """
+    with_models = [config for config in apps.get_app_configs() if config.models_module]
+    if sender is not with_models[-1] or Permission._meta.db_table not in connection.introspection.table_names():
+        return
+    for config in with_models:
+        create_permissions(config, verbosity=0)
+    sync_roles()
+
+
+def people_with(*roles: Role) -> QuerySet[User]:
+    """Active people who hold one of the roles."""
+    return User.objects.filter(is_active=True, groups__name__in=[role.value for role in roles]).distinct()
