@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     "apps.escalation",
     "apps.actions",
     "apps.orders",
-    "django.contrib.admin",
+    "apps.core.site.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

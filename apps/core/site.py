@@ -1,0 +1,154 @@
+"""The admin site: stock, with the rail grouped by job and a home page that shows what needs the person now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.sites import AdminSite
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.module_loading import autodiscover_modules
+
+from apps.core import home
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+WORK, ORDERS, SETUP, TRAIL = "Work", "Orders", "Setup", "Trail"
+GROUPS = (WORK, ORDERS, SETUP, TRAIL)
+
+# Where a model's list stands in the rail: group, place in it, icon, and the words if not the model's own. A model that
+# is not named here stands in Setup.
+PLACES: dict[str, tuple[str, int, str, str]] = {
+    "actions.actioncard": (WORK, 10, "queue", "Queue"),
+    "escalation.riskflag": (WORK, 20, "flag", "Risk flags"),
+    "orders.order": (ORDERS, 10, "cart", ""),
+    "orders.customer": (ORDERS, 20, "users", ""),
+    "orders.product": (ORDERS, 30, "box", ""),
+    "orders.fulfillment": (ORDERS, 40, "truck", ""),
+    "orders.refund": (ORDERS, 50, "refund", ""),
+    "orders.transaction": (ORDERS, 60, "card", ""),
+    "orders.store": (SETUP, 10, "store", ""),
+    "actions.ruleversion": (SETUP, 20, "rule", "Rules"),
+    "core.user": (SETUP, 30, "user", "People"),
+    "auth.group": (SETUP, 40, "key", "Roles"),
+    "core.scope": (SETUP, 50, "scope", "Scopes"),
+    "core.decision": (TRAIL, 10, "log", "Decision log"),
+    "actions.rulerun": (TRAIL, 20, "pulse", "Runs"),
+    "actions.execution": (TRAIL, 30, "send", "Executions"),
+    "orders.webhookdelivery": (TRAIL, 40, "webhook", "Webhooks"),
+    "orders.reconciliationrun": (TRAIL, 50, "retry", "Reconciliations"),
+    "orders.importrun": (TRAIL, 60, "import", "Imports"),
+    "core.notification": (TRAIL, 70, "bell", "Notifications"),
+    "core.auditentry": (TRAIL, 80, "history", "Changes"),
+    "auditlog.logentry": (TRAIL, 80, "history", "Changes"),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the rail."""
+
+    group: str
+    order: int
+    icon: str
+    title: str | _StrPromise
+    url: str
+    current: bool
+
+
+class DeskSite(AdminSite):
+    """The stock admin site with our home page. The rail is our own, so the stock sidebar stays off."""
+
+    site_title = "Riskdesk"
+    site_header = "Riskdesk"
+    index_title = "Home"
+    site_url = None
+    enable_nav_sidebar = False
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The home page; see :mod:`apps.core.home`."""
+        shown = home.panels_for(request.user, timezone.now()) if self.has_permission(request) else []  # type: ignore[arg-type]
+        columns = {
+            "main_panels": [pair for pair in shown if pair[0].column == "main"],
+            "side_panels": [pair for pair in shown if pair[0].column == "side"],
+        }
+        return super().index(request, {"title": "", "subtitle": None, **columns, **(extra_context or {})})
+
+
+class DeskAdminConfig(AdminConfig):
+    """The admin app with our site; finds each app's ``home.py`` next to its ``admin.py``."""
+
+    default_site = "apps.core.site.DeskSite"
+
+    def ready(self) -> None:
+        super().ready()
+        autodiscover_modules("home")
+
+
+def _model_items(request: HttpRequest) -> list[Item]:
+    from django.contrib import admin  # the site exists only once the apps are loaded
+
+    items = []
+    for app in admin.site.get_app_list(request):
+        for model in app["models"]:
+            if not model.get("admin_url"):
+                continue
+            label = model["model"]._meta.label_lower
+            group, order, icon, title = PLACES.get(label, (SETUP, 90, "dot", ""))
+            url = str(model["admin_url"])
+            items.append(Item(group, order, icon, title or model["name"], url, request.path.startswith(url)))
+    return items
+
+
+def _link_items(request: HttpRequest) -> list[Item]:
+    items = []
+    for link in home.registry.links.values():
+        if link.permission and not request.user.has_perm(link.permission):  # type: ignore[union-attr]
+            continue
+        url = home.address(link.url_name)
+        if not url:
+            continue
+        items.append(Item(link.group, link.order, link.icon, link.title, url, request.path == url))
+    return items
+
+
+def _groups(items: list[Item], path: str) -> list[tuple[str, list[Item]]]:
+    """The items under their headings. A page below two items (a list, and a link inside it) marks the nearer one."""
+    best = max((item.url for item in items if item.current), key=len, default="")
+    items = [Item(i.group, i.order, i.icon, i.title, i.url, i.url == best) for i in items]
+    groups = []
+    for name in GROUPS:
+        found = sorted((item for item in items if item.group == name), key=lambda item: (item.order, str(item.title)))
+        if found:
+            groups.append((name, found))
+    return groups
+
+
+def _inbox(request: HttpRequest) -> dict[str, Any]:
+    """The inbox's address and how many notifications wait in it."""
+    from apps.core.models import Notification  # models exist only once the apps are loaded
+
+    return {
+        "inbox_url": home.address(home.INBOX),
+        "unread": Notification.objects.filter(recipient=request.user, read_at=None).count(),
+    }
+
+
+def frame_context(request: HttpRequest) -> dict[str, Any]:
+    """What the rail and the top bar show this person."""
+    user = request.user
+    if not (user.is_active and user.is_staff):  # type: ignore[union-attr]
+        return {"groups": [], "has_frame": False}
+    wanted = home.registry.search
+    may_search = wanted is not None and (not wanted.permission or user.has_perm(wanted.permission))
+    return {
+        "has_frame": True,
+        "groups": _groups(_model_items(request) + _link_items(request), request.path),
+        "search_url": home.address(wanted.url_name) if wanted and may_search else "",
+        "search_label": wanted.label if wanted else "",
+        **_inbox(request),
+    }
