@@ -1,0 +1,117 @@
+"""A real browser against a real server on the test database. Every page is watched for policy violations."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+from django.db import connections
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from apps.core.models import User
+from apps.core.roles import sync_roles
+from tests.core.factories import PASSWORD
+
+# Playwright runs an event loop in this thread, which Django takes for an asynchronous caller of the ORM.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+WATCH = (
+    "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI))"
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def site(transactional_db: None, settings) -> Iterator[str]:
+    """The address of the site, served by uvicorn in a thread on the test database."""
+    from config.asgi import application
+
+    sync_roles()  # a flush between tests takes the roles away
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    port = _free_port()
+    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)
+    connections.close_all()
+
+
+@dataclass
+class Desk:
+    """One person's browser. ``complaints`` gathers console errors and policy violations of every page."""
+
+    site: str
+    context: BrowserContext
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.context.add_init_script(WATCH)
+        self.page.on(
+            "console", lambda m: self.complaints.append(f"{self.page.url}: {m.text}") if m.type == "error" else None
+        )
+        self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
+
+    def open(self, path: str) -> None:
+        """Go to a page of the site; it must answer 200."""
+        answer = self.page.goto(self.site + path)
+        assert answer is not None, path
+        assert answer.status == 200, f"{path}: {answer.status}"
+
+    def log_in(self, user: User) -> None:
+        self.open("/admin/login/")
+        self.page.fill("#id_username", user.username)
+        self.page.fill("#id_password", PASSWORD)
+        self.page.click("#login-form [type=submit]")
+        self.page.wait_for_selector("#rail", state="attached")
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return int(self.page.evaluate(script))
+
+
+@pytest.fixture
+def desk(browser: Browser, site: str) -> Iterator[Callable[..., Desk]]:
+    """Open browsers: ``desk(width=390, theme="dark")``. The test fails if any page broke the security policy."""
+    opened: list[Desk] = []
+
+    def make(*, width: int = 1440, theme: str = "light") -> Desk:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
+        one = Desk(site, context, context.new_page())
+        one.watch()
+        opened.append(one)
+        return one
+
+    yield make
+    for one in opened:
+        one.context.close()
+    assert [complaint for one in opened for complaint in one.complaints] == []
