@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -28,6 +29,13 @@ WATCH = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """WhiteNoise streams files synchronously, which Django mentions for each; not a fault of the page under test."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning"))
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -46,7 +54,9 @@ def _free_port() -> int:
 @pytest.fixture
 def site(transactional_db: None, settings) -> Iterator[str]:
     """The address of the site, served by uvicorn in a thread on the test database."""
-    from config.asgi import application
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No directory at")  # tests collect no static files; the finders serve them
+        from config.asgi import application
 
     sync_roles()  # a flush between tests takes the roles away
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
