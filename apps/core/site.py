@@ -107,7 +107,7 @@ def _model_items(request: HttpRequest) -> list[Item]:
 def _link_items(request: HttpRequest) -> list[Item]:
     items = []
     for link in home.registry.links.values():
-        if link.permission and not request.user.has_perm(link.permission):  # type: ignore[union-attr]
+        if link.permission and not request.user.has_perm(link.permission):
             continue
         url = home.address(link.url_name)
         if not url:
@@ -134,14 +134,14 @@ def _inbox(request: HttpRequest) -> dict[str, Any]:
 
     return {
         "inbox_url": home.address(home.INBOX),
-        "unread": Notification.objects.filter(recipient=request.user, read_at=None).count(),
+        "unread": Notification.objects.filter(recipient_id=request.user.pk, read_at=None).count(),
     }
 
 
 def frame_context(request: HttpRequest) -> dict[str, Any]:
     """What the rail and the top bar show this person."""
     user = request.user
-    if not (user.is_active and user.is_staff):  # type: ignore[union-attr]
+    if not (user.is_active and user.is_staff):
         return {"groups": [], "has_frame": False}
     wanted = home.registry.search
     may_search = wanted is not None and (not wanted.permission or user.has_perm(wanted.permission))

@@ -79,9 +79,7 @@ def age(then: datetime, now: datetime) -> str:
     size = abs(seconds)
     if size < 60:
         return "just now"
-    for limit, unit, word in ((3600, 60, "min"), (86400, 3600, "h"), (float("inf"), 86400, "d")):
-        if size < limit:
-            break
+    unit, word = (60, "min") if size < 3600 else (3600, "h") if size < 86400 else (86400, "d")
     text = f"{int(size // unit):,} {word}"
     return f"{text} ago" if seconds > 0 else f"in {text}"
 
