@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.apps import apps
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 
 from apps.core.models import User
 from apps.core.scope import in_scope
@@ -20,6 +22,14 @@ class OrderQuerySet(models.QuerySet["Order"]):  # type: ignore[name-defined]  # 
             fulfillment_status__in=["unfulfilled", "partial"], cancelled_at=None, closed_at=None, deleted_at=None
         )
 
+    def existing(self) -> Self:
+        """Orders that the store has not deleted."""
+        return self.filter(deleted_at=None)
+
+    def awaited(self) -> Self:
+        """Waiting orders whose money has not gone back: somebody still expects goods."""
+        return self.waiting().exclude(financial_status__in=["refunded", "voided"])
+
 
 class FulfillmentQuerySet(models.QuerySet["Fulfillment"]):  # type: ignore[name-defined]  # forward reference, no cycle
     def visible_to(self, user: User) -> Self:
@@ -33,6 +43,17 @@ class FulfillmentQuerySet(models.QuerySet["Fulfillment"]):  # type: ignore[name-
 class RefundQuerySet(models.QuerySet["Refund"]):  # type: ignore[name-defined]  # forward reference, no cycle
     def visible_to(self, user: User) -> Self:
         return in_scope(self, user, "store__scope")
+
+    def money_moved(self) -> Self:
+        """Refunds that paid something back.
+
+        A platform records a refund whether or not money moved, so one of its transactions must have succeeded.
+        Imported files carry no transactions; there the amount speaks.
+        """
+        transactions = apps.get_model("orders", "Transaction").objects.filter(refund=OuterRef("pk"), kind="refund")
+        succeeded = Exists(transactions.filter(status="success"))
+        told_by_file = Q(store__platform="file") & ~Exists(transactions)
+        return self.filter(succeeded | told_by_file, amount__gt=0, order__deleted_at=None)
 
 
 class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):  # type: ignore[name-defined]  # forward reference
