@@ -1,4 +1,4 @@
-# ruff: noqa: UP, S603
+# ruff: noqa: UP006, UP031, UP035, S603
 """Makes `.venv` and installs the pinned requirements: ``python3 install.py FOLDER REQUIREMENTS...``.
 
 Runs before anything is installed, perhaps by an old Python, which must still be able to read this file in order to say
@@ -86,9 +86,7 @@ def main(folder: str, files: List[str]) -> None:
     for name in files:
         command += ["-r", name]
     if subprocess.call(command) != 0:
-        fail(
-            "The packages could not be installed; see above. Is there a network, and room on the disk? Then start again."
-        )
+        fail("The packages could not be installed; see above. Is there a network, and room on the disk?.")
     with open(stamp, "w") as stream:
         stream.write(wanted)
 

@@ -66,9 +66,7 @@ def check_port(host: str, port: int) -> None:
 class Run:
     """One `make run`, from the lock to the orderly stop."""
 
-    def __init__(
-        self, *, state: Path, host: str, port: int, demo: bool, supervisor: Callable[..., Supervisor] = Supervisor
-    ):
+    def __init__(self, *, state: Path, host: str, port: int, demo: bool) -> None:
         self.host, self.port, self.demo = host, port, demo
         self.given = own_servers(os.environ)
         check_port(host, port)
