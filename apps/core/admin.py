@@ -10,6 +10,7 @@ from auditlog.admin import LogEntryAdmin
 from auditlog.models import LogEntry
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage, Error
@@ -20,6 +21,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from apps.core.models import Decision, DecisionText, Delivery, Scope, User
 from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
+
 
 class ScopedAdmin(admin.ModelAdmin):
     """Rows come through ``visible_to``, and each object is checked against it (Django checks the model only).
@@ -134,7 +136,7 @@ class ScopeForm(forms.ModelForm):
     people = forms.ModelMultipleChoiceField(
         User.objects.filter(is_active=True).order_by("username"),
         required=False,
-        widget=admin.widgets.FilteredSelectMultiple("people", is_stacked=False),
+        widget=FilteredSelectMultiple("people", is_stacked=False),
         help_text="They see and work on what belongs to this scope.",
     )
     groups = forms.ModelMultipleChoiceField(

@@ -34,8 +34,7 @@ from apps.core.models import Decision, DecisionHead, DecisionText, User
 ERASED = "decision_text_erased"
 GENESIS = "0" * 64
 PERSONAL_KEYS = frozenset(
-    "email phone name first_name last_name full_name customer_name billing_name shipping_name address address1 address2 "
-    "street zip postcode ip ip_address message draft note text body recipient".split()
+    ["email", "phone", "name", "first_name", "last_name", "full_name", "customer_name", "billing_name", "shipping_name", "address", "address1", "address2", "street", "zip", "postcode", "ip", "ip_address", "message", "draft", "note", "text", "body", "recipient"]
 )
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

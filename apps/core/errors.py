@@ -11,6 +11,26 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
 
+class DomainError(Exception):
+    """A refusal with a reason: bad input, or a rule of the domain that forbids it.
+
+    Subclasses set ``code`` (stable, for programs), ``message`` (for people) and ``status`` (of the HTTP answer).
+
+    Args:
+        message: replaces the class's message.
+        fields: what is wrong by field, for forms and the API.
+    """
+
+    code = "refused"
+    message = "This cannot be done."
+    status = 400
+
+    def __init__(self, message: str = "", *, fields: dict[str, list[str]] | None = None) -> None:
+        self.message = message or self.message
+        self.fields = fields or {}
+        super().__init__(self.message)
+
+
 def request_id() -> str:
     """The id of the current request, as bound by django-structlog; empty outside a request."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
@@ -43,6 +63,8 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
     """Put DRF's errors into one shape: ``{"error": {"code", "message", "fields"?, "request_id"}}``."""
     from rest_framework.views import exception_handler  # not at the top: DRF imports this module while it loads views
 
+    if isinstance(error, DomainError):
+        return _refusal(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -57,3 +79,10 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
         body |= {"code": "not_found" if response.status_code == 404 else "permission_denied", "message": str(error) or "Not found."}
     response.data = {"error": body}
     return response
+
+
+def _refusal(error: DomainError) -> Response:
+    body: dict[str, Any] = {"code": error.code, "message": error.message, "request_id": request_id()}
+    if error.fields:
+        body["fields"] = error.fields
+    return Response({"error": body}, status=error.status)

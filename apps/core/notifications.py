@@ -11,6 +11,7 @@ from __future__ import annotations
 import smtplib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -20,7 +21,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.core.models import Delivery, Notification, NotificationSetting, User
+from apps.core.models import Delivery, NotificationSetting, User
 
 logger = structlog.get_logger(__name__)
 
@@ -73,7 +74,7 @@ def notify(
         return 0
     line = " ".join(title.split())[:200]
     with connection.cursor() as cursor:
-        values = [kind, line, body, url, urgent, dedupe_key[:200], timezone.now(), sorted(people)]
+        values: list[Any] = [kind, line, body, url, urgent, dedupe_key[:200], timezone.now(), sorted(people)]
         cursor.execute(_INSERT, values)
         told = {people[recipient]: notification for notification, recipient in cursor.fetchall()}
     _plan_deliveries(told, kind)

@@ -6,8 +6,8 @@ from typing import Self
 
 from django.db import models
 
-from apps.core.scope import in_scope
 from apps.core.models import User
+from apps.core.scope import in_scope
 
 
 class RiskFlagQuerySet(models.QuerySet["RiskFlag"]):  # type: ignore[name-defined]  # forward reference, no cycle
