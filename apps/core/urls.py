@@ -1,10 +1,14 @@
 """Addresses of the core."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
-from apps.core import inbox
+from apps.core import health, inbox
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
+    path("health/live", health.live, name="health_live"),
+    path("health/ready", health.ready, name="health_ready"),
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/read/", inbox.mark_all_read, name="inbox_read_all"),
     path("inbox/<int:pk>/read/", inbox.mark_read, name="inbox_read"),
