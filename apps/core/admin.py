@@ -115,8 +115,10 @@ class PersonAdmin(UserAdmin):
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """People who decided something are made inactive, never deleted; the database refuses it too."""
-        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+        """People who did something are made inactive, never deleted: the trail names them, and it cannot be changed."""
+        if not (super().has_delete_permission(request, obj) and self._may_touch(request, obj)):
+            return False
+        return obj is None or not (obj.decisions.exists() or LogEntry.objects.filter(actor=obj).exists())
 
     def _may_touch(self, request: HttpRequest, obj: User | None) -> bool:
         return obj is None or not obj.is_superuser or bool(request.user.is_superuser)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import factory
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from guardian.shortcuts import assign_perm
 
@@ -12,6 +15,12 @@ from apps.core.roles import Role
 PASSWORD = "correct horse battery"
 
 
+@cache
+def _hashed() -> str:
+    """Hashing is slow on purpose, so everybody in a test run has the same hash."""
+    return make_password(PASSWORD)
+
+
 class UserFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = User
@@ -19,7 +28,7 @@ class UserFactory(factory.django.DjangoModelFactory):
 
     username = factory.Sequence(lambda n: f"person{n}")
     email = factory.LazyAttribute(lambda user: f"{user.username}@example.com")
-    password = factory.django.Password(PASSWORD)
+    password = factory.LazyFunction(_hashed)
 
 
 class ScopeFactory(factory.django.DjangoModelFactory):

@@ -1,0 +1,155 @@
+"""The core's admin pages: people, roles, the decision log and deliveries."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from apps.core.decisions import Entry, record, record_many, system
+from apps.core.models import Decision, Delivery, User
+from apps.core.notifications import notify
+from apps.core.roles import Role
+from tests.core.factories import UserFactory, person
+
+pytestmark = pytest.mark.django_db
+DECISIONS = "admin:core_decision_changelist"
+
+
+def signed_in(client: Client, role: Role) -> User:
+    user = person(role)
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def three_decisions() -> None:
+    record_many(
+        Entry(
+            scope="risk-monitoring",
+            actor=system("tests"),
+            action="order_aging_detected",
+            subject=f"order:{number}",
+            rationale=f"Order {number} waits",
+            evidence_url=f"/admin/orders/order/{number}/",
+            payload={"days": number},
+        )
+        for number in (1, 2, 3)
+    )
+
+
+def test_an_auditor_reads_and_searches_decisions(client: Client, three_decisions: None) -> None:
+    signed_in(client, Role.AUDITOR)
+    page = client.get(reverse(DECISIONS), {"q": "order:2"})
+    assert [decision.subject for decision in page.context["cl"].result_list] == ["order:2"]
+    detail = client.get(reverse("admin:core_decision_change", args=[2]))
+    assert detail.status_code == 200
+    assert "Order 2 waits" in detail.content.decode()
+
+
+def test_nobody_edits_decisions(client: Client, three_decisions: None) -> None:
+    signed_in(client, Role.ADMINISTRATOR)
+    assert client.get(reverse("admin:core_decision_add")).status_code == 403
+    for page in ("change", "delete"):
+        address = reverse(f"admin:core_decision_{page}", args=[1])
+        assert client.post(address, {"post": "yes", "action": "x"}).status_code == 403
+    assert Decision.objects.count() == 3
+
+
+def test_an_operator_may_not_read_the_log(client: Client, three_decisions: None) -> None:
+    signed_in(client, Role.OPERATOR)
+    assert client.get(reverse(DECISIONS)).status_code == 403
+    assert client.post(reverse(DECISIONS), {"action": "export", "_selected_action": [1]}).status_code == 403
+
+
+def test_decisions_are_exported_as_specified(client: Client, three_decisions: None) -> None:
+    signed_in(client, Role.AUDITOR)
+    answer = client.post(reverse(DECISIONS), {"action": "export", "_selected_action": [3, 1], "index": 0})
+    assert answer["Content-Type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+    assert [line["seq"] for line in lines] == [1, 3]
+    wanted = {
+        "scope": "risk-monitoring",
+        "actor": "system:tests",
+        "action": "order_aging_detected",
+        "rationale": "Order 1 waits",
+        "evidenceUrl": "/admin/orders/order/1/",
+        "payload": {"days": 1},
+    }
+    assert lines[0].items() >= wanted.items()
+
+
+def test_the_list_of_decisions_takes_few_queries(client: Client, django_assert_max_num_queries: object) -> None:
+    people = [UserFactory() for _ in range(20)]
+    record_many(Entry(scope="s", actor=user, action="a", subject="x:1") for user in people)
+    signed_in(client, Role.AUDITOR)
+    with django_assert_max_num_queries(20):  # type: ignore[operator]
+        assert client.get(reverse(DECISIONS)).status_code == 200
+
+
+def test_an_administrator_makes_a_person_and_gives_a_role(client: Client) -> None:
+    signed_in(client, Role.ADMINISTRATOR)
+    new = {"username": "nina", "email": "nina@example.com", "usable_password": "true"}
+    new |= {"password1": "plenty of letters", "password2": "plenty of letters"}
+    assert client.post(reverse("admin:core_user_add"), new).status_code == 302
+    nina = User.objects.get(username="nina")
+    operators = Group.objects.get(name=Role.OPERATOR)
+    edit = {"username": "nina", "email": "nina@example.com", "is_active": "on", "is_staff": "on", "groups": [operators.pk]}
+    assert client.post(reverse("admin:core_user_change", args=[nina.pk]), edit).status_code == 302
+    assert User.objects.get(pk=nina.pk).has_perm("actions.decide_actioncard")
+
+
+def test_nobody_makes_themselves_a_superuser(client: Client) -> None:
+    boss = signed_in(client, Role.ADMINISTRATOR)
+    edit = {"username": boss.username, "email": boss.email, "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    client.post(reverse("admin:core_user_change", args=[boss.pk]), edit)
+    assert not User.objects.get(pk=boss.pk).is_superuser
+
+
+def test_only_a_superuser_touches_a_superuser(client: Client) -> None:
+    root = UserFactory(is_superuser=True, is_staff=True)
+    signed_in(client, Role.ADMINISTRATOR)
+    assert client.post(reverse("admin:core_user_change", args=[root.pk]), {"username": "x"}).status_code == 403
+    assert client.post(reverse("admin:auth_user_password_change", args=[root.pk]), {}).status_code == 403
+    assert client.post(reverse("admin:core_user_delete", args=[root.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_people_in_the_trail_are_not_deleted(client: Client) -> None:
+    decider, editor, newcomer = UserFactory(), person(Role.ADMINISTRATOR), UserFactory()
+    record(Entry(scope="s", actor=decider, action="a", subject="x:1"))
+    client.force_login(editor)
+    client.post(reverse("admin:core_scope_add"), {"name": "West", "slug": "west"})
+    signed_in(client, Role.ADMINISTRATOR)
+    for user, status in [(decider, 403), (editor, 403), (newcomer, 302)]:
+        assert client.post(reverse("admin:core_user_delete", args=[user.pk]), {"post": "yes"}).status_code == status
+    chosen = {"action": "delete_selected", "_selected_action": [decider.pk, editor.pk], "post": "yes"}
+    client.post(reverse("admin:core_user_changelist"), chosen)
+    assert User.objects.filter(pk__in=[decider.pk, editor.pk, newcomer.pk]).count() == 2
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.TEAM_LEAD, Role.RISK_MANAGER])
+def test_other_roles_do_not_manage_people(client: Client, role: Role) -> None:
+    signed_in(client, role)
+    assert client.get(reverse("admin:core_user_changelist")).status_code == 403
+
+
+def test_roles_are_looked_at_and_not_edited(client: Client) -> None:
+    signed_in(client, Role.ADMINISTRATOR)
+    operators = Group.objects.get(name=Role.OPERATOR)
+    address = reverse("admin:auth_group_change", args=[operators.pk])
+    assert client.get(address).status_code == 200
+    assert client.post(address, {"name": "Mine", "permissions": []}).status_code == 403
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.ADMINISTRATOR, "pending"), (Role.AUDITOR, "failed")])
+def test_who_tries_failed_mails_again(client: Client, role: Role, status: str) -> None:
+    notify(kind="monitoring", recipients=[UserFactory()], title="t", body="b", dedupe_key="k")
+    mail = Delivery.objects.get(channel="email")
+    Delivery.objects.filter(pk=mail.pk).update(status="failed", attempts=6)
+    signed_in(client, role)
+    client.post(reverse("admin:core_delivery_changelist"), {"action": "try_again", "_selected_action": [mail.pk], "index": 0})
+    mail.refresh_from_db()
+    assert mail.status == status
