@@ -69,7 +69,6 @@ class Run:
     def __init__(self, *, state: Path, host: str, port: int, demo: bool) -> None:
         self.host, self.port, self.demo = host, port, demo
         self.given = own_servers(os.environ)
-        check_port(host, port)
         self.layout = prepare(state)
         self.lock = Lock(state / "lock")
         self.supervisor = Supervisor(keep_open=[self.lock.descriptor])
@@ -77,7 +76,9 @@ class Run:
 
     def main(self) -> int:
         """Run until a signal or a failure; 0 if it was asked to stop while everything ran."""
+        # The lock first: who starts Riskdesk twice is to hear that, and not that its port is in use.
         self.lock.acquire(patience=LOCK_PATIENCE, tell=self.tell)
+        check_port(self.host, self.port)
         self.supervisor.catch_signals()
         try:
             self._serve()
@@ -152,17 +153,20 @@ class Run:
         python = [sys.executable, "-m"]
         web = [*python, "uvicorn", "config.asgi:application", "--host", self.host, "--port", str(self.port)]
         web += ["--lifespan", "off", "--ws-per-message-deflate", "false", "--no-access-log"]
+        # A browser that keeps a connection open must not keep the launcher from stopping.
+        web += ["--timeout-graceful-shutdown", "5"]
         celery = [*python, "celery", "-A", "config"]
-        child = self.supervisor.start("web", web, env={**env, "DATABASE_POOL": "true"}, cwd=PROJECT)
-        # An orphaned worker must not finish its tasks first: with its queue gone it would wait for ever. SIGQUIT ends
-        # it at once; unfinished tasks are taken up again because they are acknowledged late.
+        child = self.supervisor.start("web", web, env={**env, "DATABASE_POOL": "true"}, cwd=PROJECT, orphan_grace=6.0)
+        # An orphaned worker must not finish its tasks first: with its queue gone it would wait for ever. It is killed
+        # with its children; unfinished tasks are taken up again because they are acknowledged late.
         self.supervisor.start(
             "worker",
             [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle", "--without-gossip"],
             env=env,
             cwd=PROJECT,
-            orphan_signal=signal.SIGQUIT,
+            orphan_signal=signal.SIGKILL,
             grace=20.0,
+            orphan_grace=0.0,
         )
         # Beat can swallow a SIGTERM that arrives inside a call to the queue, so it is sent again.
         self.supervisor.start(
@@ -171,6 +175,7 @@ class Run:
             env=env,
             cwd=PROJECT,
             orphan_signal=signal.SIGKILL,
+            orphan_grace=0.0,
             repeat=2.0,
         )
         if not self.supervisor.wait_until(child, lambda: responds(self.host, self.port), patience=90.0):

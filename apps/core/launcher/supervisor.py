@@ -19,6 +19,7 @@ from typing import IO
 from apps.core.launcher.errors import LaunchError, Stopped
 
 CHILD = Path(__file__).with_name("child.py")
+REAPER = Path(__file__).with_name("reaper.py")
 COLOURS = {"web": 36, "worker": 33, "beat": 35, "postgres": 34, "valkey": 32}
 NOTEWORTHY = re.compile(r"\b(WARNING|ERROR|FATAL|PANIC)\b|No space left")
 # Said by healthy servers at every start; neither asks anything of the person.
@@ -72,6 +73,7 @@ class Supervisor:
         self._write = write or _print
         self._selector = selectors.DefaultSelector()
         self._told_no_space = False
+        self._reaper: subprocess.Popen[bytes] | None = None
 
     def catch_signals(self) -> None:
         """From now on SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second one hurries it."""
@@ -93,6 +95,7 @@ class Supervisor:
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals = signal.SIGTERM,
         grace: float = 10.0,
+        orphan_grace: float | None = None,
         repeat: float | None = None,
         quiet: bool = False,
         foreground: bool = False,
@@ -102,6 +105,7 @@ class Supervisor:
         Args:
             wrapper: what stands before the command, to change who it runs as (see servers.py).
             guarded: False if the wrapper itself binds the command to the life of this process.
+            orphan_grace: seconds that its process group may go on after the launcher's death; ``grace`` if not given.
             quiet: log only what looks like a warning.
             foreground: leave it the terminal (no log, same process group), for interactive commands.
         """
@@ -117,12 +121,38 @@ class Supervisor:
             start_new_session=not foreground,
             pass_fds=self._keep_open,
         )
+        if not foreground:
+            self._tell_reaper(process.pid, grace if orphan_grace is None else orphan_grace)
         child = Child(name, process, stop_signal, grace, repeat, quiet)
         if process.stdout is not None:
             os.set_blocking(process.stdout.fileno(), False)
             self._selector.register(process.stdout, selectors.EVENT_READ, child)
         self.children[name] = child
         return child
+
+    def _tell_reaper(self, group: int, seconds: float) -> None:
+        """Have the group ended ``seconds`` after this process was killed; negative seconds forget it."""
+        if self._reaper is None:
+            # It keeps the launcher's lock too, so that the next start waits until it has done its work.
+            self._reaper = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-IS", str(REAPER)],
+                stdin=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+                pass_fds=self._keep_open,
+            )
+        assert self._reaper.stdin is not None
+        try:
+            self._reaper.stdin.write(f"{group} {seconds}\n".encode())
+        except BrokenPipeError:
+            # Somebody killed it. The children still get the kernel's signal, and the next one is listed anew.
+            self._dismiss_reaper()
+
+    def _dismiss_reaper(self) -> None:
+        reaper, self._reaper = self._reaper, None
+        if reaper is not None and reaper.stdin is not None:
+            reaper.stdin.close()
+            reaper.wait()
 
     def pump(self, timeout: float) -> None:
         """Pass on what the children say, waiting at most ``timeout`` seconds for it."""
@@ -191,6 +221,7 @@ class Supervisor:
             self.pump(0.05)
         self.pump(0.0)
         del self.children[child.name]
+        self._tell_reaper(child.process.pid, -1)
         return child.process.returncode
 
     def watch(self) -> Child | None:
@@ -208,6 +239,7 @@ class Supervisor:
         for name in [*order, *others]:
             if name in self.children:
                 self._stop(self.children.pop(name))
+        self._dismiss_reaper()
 
     def _stop(self, child: Child) -> None:
         begin = time.monotonic()
@@ -229,6 +261,8 @@ class Supervisor:
         elif child.process.poll() is None:
             child.process.kill()
         child.process.wait()
+        if child.process.stdout is not None:
+            self._tell_reaper(child.process.pid, -1)
         self.pump(0.0)
 
 
