@@ -14,7 +14,7 @@ import sys
 import time
 
 # After SIGKILL only zombies stay, and in a container they may never be collected.
-ZOMBIE_SECONDS = 3.0
+ZOMBIE_SECONDS = 1.0
 STEP = 0.02
 
 
