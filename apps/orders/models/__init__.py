@@ -1,8 +1,9 @@
 """Store data: stores, customers, products, orders and what happens to them, and how it came in."""
 
 from apps.orders.models.catalog import Customer, Product, Store
-from apps.orders.models.intake import ImportRun, ReconciliationRun, WebhookDelivery
+from apps.orders.models.intake import DataRequest, ImportRun, ReconciliationRun, WebhookDelivery
 from apps.orders.models.orders import (
+    Dispute,
     Fulfillment,
     FulfillmentEvent,
     Order,
@@ -10,11 +11,14 @@ from apps.orders.models.orders import (
     Refund,
     RefundLine,
     RiskAssessment,
+    ShippingMethod,
     Transaction,
 )
 
 __all__ = [
     "Customer",
+    "DataRequest",
+    "Dispute",
     "Fulfillment",
     "FulfillmentEvent",
     "ImportRun",
@@ -25,6 +29,7 @@ __all__ = [
     "Refund",
     "RefundLine",
     "RiskAssessment",
+    "ShippingMethod",
     "Store",
     "Transaction",
     "WebhookDelivery",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F
+from django.db.models.functions import Upper
 
 from apps.core.fields import EncryptedTextField
+from apps.orders.querysets import OfStoreQuerySet, StoreQuerySet
 
 
 class Store(models.Model):
@@ -27,6 +30,8 @@ class Store(models.Model):
     api_base_url = models.URLField(blank=True, help_text="Empty: https://{domain}.")
     api_token = EncryptedTextField(blank=True, help_text="Admin API access token.")
 
+    objects = StoreQuerySet.as_manager()
+
     class Meta:
         ordering = ["name"]
 
@@ -44,11 +49,20 @@ class Customer(models.Model):
     name = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(help_text="The store's own time of the last change; older news is ignored.")
-    redacted_at = models.DateTimeField(null=True, blank=True)
+    redacted_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then nothing personal is taken in again."
+    )
+
+    objects = OfStoreQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["store", "external_id"], name="customer_external")]
-        indexes = [models.Index(fields=["store", "email"], name="customer_email")]
+        indexes = [
+            models.Index(fields=["store", "email"], name="customer_email"),
+            # For the search box, which asks upper(column) LIKE '%...%'.
+            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="customer_name_words"),
+            GinIndex(OpClass(Upper("email"), name="gin_trgm_ops"), name="customer_email_words"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.email or f"Customer {self.external_id}"
@@ -60,6 +74,8 @@ class Product(models.Model):
     store = models.ForeignKey(Store, models.PROTECT, related_name="products")
     external_id = models.CharField(max_length=64)
     title = models.CharField(max_length=255)
+
+    objects = OfStoreQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["store", "external_id"], name="product_external")]

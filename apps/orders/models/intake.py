@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.orders.models.catalog import Store
-from apps.orders.querysets import WebhookDeliveryQuerySet
+from apps.orders.querysets import OfStoreQuerySet, WebhookDeliveryQuerySet
 
 
 class WebhookDelivery(models.Model):
@@ -24,10 +24,14 @@ class WebhookDelivery(models.Model):
     api_version = models.CharField(max_length=20, blank=True)
     triggered_at = models.DateTimeField(null=True, blank=True)
     received_at = models.DateTimeField()
-    body = models.JSONField(help_text="Cleared when it has been processed and the retention time is over.")
+    body = models.JSONField(help_text="Cleared some days after it was processed, or when the person is forgotten.")
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it is due; a worker that takes it moves this on, so a dead worker's is due again.",
+    )
     processed_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
 
@@ -62,9 +66,16 @@ class ReconciliationRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
 
+    objects = OfStoreQuerySet.as_manager()
+
     class Meta:
         ordering = ["-started_at"]
-        constraints = [models.UniqueConstraint(fields=["store"], condition=Q(status="running"), name="reconciliation_one")]
+        constraints = [
+            models.UniqueConstraint(fields=["store"], condition=Q(status="running"), name="reconciliation_one")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store} from {self.updated_from:%Y-%m-%d %H:%M}"
 
 
 class ImportRun(models.Model):
@@ -80,6 +91,35 @@ class ImportRun(models.Model):
     unchanged = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list, blank=True, help_text="File, line and reason; the first 1,000.")
+    as_of = models.DateTimeField(null=True, blank=True, help_text="Everything later was left out.")
+    later = models.PositiveIntegerField(default=0, help_text="Orders left out because they came later.")
+
+    objects = OfStoreQuerySet.as_manager()
 
     class Meta:
         ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.mapping} on {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class DataRequest(models.Model):
+    """A customer asked, through the store, what is kept about them. The answer is kept until it was handed over."""
+
+    store = models.ForeignKey(Store, models.CASCADE, related_name="data_requests")
+    external_id = models.CharField(max_length=64, help_text="The store's number of the request.")
+    customer_external_id = models.CharField(max_length=64)
+    requested_at = models.DateTimeField()
+    export = models.JSONField(
+        default=dict, help_text="Everything kept about the person; cleared after the retention time."
+    )
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OfStoreQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-requested_at"]
+        constraints = [models.UniqueConstraint(fields=["store", "external_id"], name="datarequest_once")]
+
+    def __str__(self) -> str:
+        return f"Data request {self.external_id}"

@@ -6,7 +6,15 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.orders.models.catalog import Customer, Product, Store
-from apps.orders.querysets import FulfillmentQuerySet, OrderQuerySet, RefundQuerySet
+from apps.orders.querysets import FulfillmentQuerySet, OfStoreQuerySet, OrderQuerySet, RefundQuerySet
+
+
+class ShippingMethod(models.TextChoices):
+    """How fast the customer was promised the goods."""
+
+    STANDARD = "standard", "Standard"
+    EXPRESS = "express", "Express"
+    OVERNIGHT = "overnight", "Overnight"
 
 
 class Order(models.Model):
@@ -35,7 +43,9 @@ class Order(models.Model):
     total = models.DecimalField(max_digits=14, decimal_places=2)
     financial_status = models.CharField(max_length=20, choices=Financial, default=Financial.PENDING)
     fulfillment_status = models.CharField(max_length=12, choices=Fulfillment, default=Fulfillment.UNFULFILLED)
-    fulfillment_scheduled_at = models.DateTimeField(null=True, blank=True, help_text="Set when sending is planned for later.")
+    fulfillment_scheduled_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set when sending is planned for later."
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField(help_text="The store's own time of the last change; older news is ignored.")
     cancelled_at = models.DateTimeField(null=True, blank=True)
@@ -43,6 +53,12 @@ class Order(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When the store told us that it was deleted.")
     estimated_delivery_at = models.DateTimeField(null=True, blank=True)
+    shipping_method = models.CharField(
+        max_length=10,
+        choices=ShippingMethod,
+        default=ShippingMethod.STANDARD,
+        help_text="What was promised; parcels take it over.",
+    )
     billing_country = models.CharField(max_length=2, blank=True)
     shipping_country = models.CharField(max_length=2, blank=True)
     ip_country = models.CharField(max_length=2, blank=True)
@@ -61,7 +77,12 @@ class Order(models.Model):
         indexes = [
             models.Index(
                 F("created_at"),
-                condition=Q(fulfillment_status__in=["unfulfilled", "partial"], cancelled_at=None, closed_at=None, deleted_at=None),
+                condition=Q(
+                    fulfillment_status__in=["unfulfilled", "partial"],
+                    cancelled_at=None,
+                    closed_at=None,
+                    deleted_at=None,
+                ),
                 name="order_waiting",
             ),
             models.Index(fields=["store", "created_at"], name="order_created"),
@@ -104,10 +125,7 @@ class Fulfillment(models.Model):
         FAILED = "failed", "Delivery failed"
         CANCELLED = "cancelled", "Cancelled"
 
-    class Method(models.TextChoices):
-        STANDARD = "standard", "Standard"
-        EXPRESS = "express", "Express"
-        OVERNIGHT = "overnight", "Overnight"
+    Method = ShippingMethod
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="fulfillments")
     external_id = models.CharField(max_length=64)
@@ -127,7 +145,10 @@ class Fulfillment(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="fulfillment_external")]
         indexes = [
-            models.Index(F("created_at"), condition=Q(status="in_transit", delivered_at=None), name="fulfillment_moving"),
+            models.Index(
+                F("created_at"), condition=Q(status="in_transit", delivered_at=None), name="fulfillment_moving"
+            ),
+            models.Index(F("tracking_number"), condition=~Q(tracking_number=""), name="fulfillment_tracking"),
         ]
 
     def __str__(self) -> str:
@@ -223,6 +244,31 @@ class Transaction(models.Model):
         indexes = [
             models.Index(F("created_at"), condition=Q(status__in=["failure", "error"]), name="transaction_failed"),
         ]
+
+
+class Dispute(models.Model):
+    """A chargeback or an inquiry that the customer's bank opened."""
+
+    store = models.ForeignKey(Store, models.CASCADE, related_name="disputes")
+    order = models.ForeignKey(Order, models.CASCADE, null=True, blank=True, related_name="disputes")
+    external_id = models.CharField(max_length=64)
+    kind = models.CharField(max_length=20, help_text="Such as chargeback or inquiry.")
+    status = models.CharField(max_length=30)
+    reason = models.CharField(max_length=60, blank=True)
+    amount = models.DecimalField(max_digits=14, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    initiated_at = models.DateTimeField(null=True, blank=True)
+    evidence_due_at = models.DateTimeField(null=True, blank=True)
+    finalized_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(help_text="When the store told us; older news is ignored.")
+
+    objects = OfStoreQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["store", "external_id"], name="dispute_external")]
+
+    def __str__(self) -> str:
+        return f"Dispute {self.external_id} of {self.amount} {self.currency}"
 
 
 class RiskAssessment(models.Model):

@@ -1,0 +1,1 @@
+"""How store data comes in: what the platform says, made into rows."""
