@@ -3,51 +3,61 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.schedules import crontab
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("riskdesk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)  # binds the id of the request that asked for a task
 
-# Each entry expires before its next turn, so that a worker that was down finds one task and not a heap.
+
+@signals.setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Celery sets up logging of its own unless somebody listens here; Django's LOGGING is in force already."""
+
+
+# Each entry expires before its next turn, so that a worker that was down finds one task and not a heap. The scheduler in
+# the database knows that option by the name of its column; it drops `expires` without a word.
 app.conf.beat_schedule = {
-    "orders.run_detectors": {
-        "task": "apps.orders.tasks.run_all_detectors",
+    "actions.run_rules": {
+        "task": "apps.actions.tasks.run_all_rules",
         "schedule": crontab(minute="*/15"),
-        "options": {"expires": 14 * 60},
+        "options": {"expire_seconds": 14 * 60},
     },
     "orders.process_webhooks": {
         "task": "apps.orders.tasks.process_pending_webhooks",
         "schedule": 10.0,
-        "options": {"expires": 9},
+        "options": {"expire_seconds": 9},
     },
     "orders.reconcile_stores": {
         "task": "apps.orders.tasks.reconcile_all_stores",
         "schedule": crontab(minute="7"),
-        "options": {"expires": 55 * 60},
+        "options": {"expire_seconds": 55 * 60},
     },
     "actions.resume_executions": {
         "task": "apps.actions.tasks.resume_executions",
         "schedule": 60.0,
-        "options": {"expires": 55},
+        "options": {"expire_seconds": 55},
     },
     "actions.watch_monitoring": {
         "task": "apps.actions.tasks.watch_monitoring",
         "schedule": crontab(minute="*/5"),
-        "options": {"expires": 4 * 60},
+        "options": {"expire_seconds": 4 * 60},
     },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,
-        "options": {"expires": 14},
+        "options": {"expire_seconds": 14},
     },
     "core.verify_decision_log": {
         "task": "apps.core.tasks.verify_decision_log",
         "schedule": crontab(hour="3", minute="30"),
-        "options": {"expires": 20 * 3600},
+        "options": {"expire_seconds": 20 * 3600},
     },
 }

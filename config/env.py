@@ -2,24 +2,28 @@
 
 Every variable that the product reads is a field of :class:`Environment`. A value that does not parse, or that is
 unsafe in production, stops start-up with the name of the variable. Sources, strongest first: the process
-environment, a file of the same lower-case name in the directory that ``RISKDESK_SECRETS_DIR`` names (Docker and
-Kubernetes secrets), and ``var/dev.env``, which the launcher writes for development.
+environment; the file that ``NAME_FILE`` names, for any variable ``NAME`` (Docker secrets); a file of the variable's
+lower-case name in the directory that ``RISKDESK_SECRETS_DIR`` names (Kubernetes secrets); and ``var/dev.env``, which the
+launcher writes for development.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEV_ENV_FILE = BASE_DIR / "var" / "dev.env"
 INSECURE_KEY_PREFIX = "dev-insecure-"
+SHORTEST_SECRET_KEY = 50  # characters; with at least five different ones, as Django's `check --deploy` asks
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -40,7 +44,9 @@ class Environment(BaseSettings):
     )
     allowed_hosts: Names = Field(("localhost", "127.0.0.1", "[::1]"), description="Host names served, comma separated.")
     csrf_trusted_origins: Names = Field((), description="Origins allowed to post forms, with scheme.")
-    cors_allowed_origins: Names = Field((), description="Origins that may call the API from a browser; none by default.")
+    cors_allowed_origins: Names = Field(
+        (), description="Origins that may call the API from a browser; none by default."
+    )
     site_url: str = Field("http://localhost:8000", description="Public address, for links in mails.")
     database_url: SecretStr = Field(description="postgres://user:password@host:port/name, or ?host=/socket/folder.")
     database_pool: bool = Field(False, description="Keep a connection pool; for web processes, never for workers.")
@@ -48,7 +54,8 @@ class Environment(BaseSettings):
     redis_url: SecretStr = Field(description="redis://..., rediss://... or unix:///path/to.sock?db=0.")
     behind_proxy: bool = Field(False, description="Trust X-Forwarded-Proto and X-Forwarded-For of one proxy.")
     email_url: SecretStr = Field(
-        SecretStr("console://"), description="smtp://user:password@host:587?tls=1, file:///folder, console:// or memory://."
+        SecretStr("console://"),
+        description="smtp://user:password@host:587?tls=1, file:///folder, console:// or memory://.",
     )
     default_from_email: str = Field("Riskdesk <riskdesk@localhost>", description="Sender of mails.")
     log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people.")
@@ -60,20 +67,62 @@ class Environment(BaseSettings):
     prometheus_multiproc_dir: str = Field("", description="Folder that the processes of one host share for metrics.")
 
     @field_validator(
-        "secret_key_fallbacks", "field_keys", "allowed_hosts", "csrf_trusted_origins", "cors_allowed_origins", mode="before"
+        "secret_key_fallbacks",
+        "field_keys",
+        "allowed_hosts",
+        "csrf_trusted_origins",
+        "cors_allowed_origins",
+        mode="before",
     )
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _to_names(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("field_keys")
+    @classmethod
+    def _field_keys_are_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            try:
+                Fernet(key)
+            except ValueError as error:
+                raise ValueError("holds a value that is not a Fernet key") from error
+        return keys
+
+    @field_validator("csrf_trusted_origins", "cors_allowed_origins", "site_url")
+    @classmethod
+    def _origins_are_origins(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        if not all(map(_is_origin, [value.rstrip("/")] if isinstance(value, str) else value)):
+            raise ValueError("must be a scheme and a host, such as https://desk.example.com")
+        return value
+
+    @field_validator("database_url", "redis_url", "email_url")
+    @classmethod
+    def _addresses_are_addresses(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        parse: dict[str | None, Any] = {"database_url": _database_parts, "redis_url": celery_broker, "email_url": email}
+        try:
+            parse[info.field_name](url.get_secret_value())
+        except ImproperlyConfigured as error:
+            raise ValueError(str(error)) from None
+        return url
+
+    @model_validator(mode="after")
+    def _worker_metrics_need_a_folder(self) -> Self:
+        # The worker's port is served by its main process, and tasks run in its children.
+        if self.worker_metrics_port and not self.prometheus_multiproc_dir:
+            raise ValueError("WORKER_METRICS_PORT needs PROMETHEUS_MULTIPROC_DIR")
+        return self
 
     @model_validator(mode="after")
     def _refuse_unsafe_production(self) -> Self:
         if self.riskdesk_env != "production":
             return self
-        key = self.secret_key.get_secret_value()
+        mail = self.email_url.get_secret_value()
         problems = [
             ("DEBUG", self.debug, "must be off in production"),
-            ("SECRET_KEY", len(key) < 50 or key.startswith(INSECURE_KEY_PREFIX), "is a default or too short"),
+            ("SECRET_KEY", _is_weak(self.secret_key.get_secret_value()), "is a default or too short or too uniform"),
+            ("SECRET_KEY_FALLBACKS", any(map(_is_weak, self.secret_key_fallbacks)), "holds a default or too short key"),
+            ("EMAIL_URL", mail.startswith(("console:", "memory:")), "must name a mail server: smtp://..."),
+            ("SITE_URL", not self.site_url.startswith("https://"), "must begin with https://"),
             ("FIELD_KEYS", not self.field_keys, "needs at least one Fernet key"),
             ("ALLOWED_HOSTS", any("*" in host for host in self.allowed_hosts), "must not hold a wildcard"),
             ("CORS_ALLOWED_ORIGINS", any("*" in o for o in self.cors_allowed_origins), "must not hold a wildcard"),
@@ -85,6 +134,15 @@ class Environment(BaseSettings):
         return self
 
 
+def _is_weak(key: str) -> bool:
+    return len(key) < SHORTEST_SECRET_KEY or len(set(key)) < 5 or key.startswith(INSECURE_KEY_PREFIX)
+
+
+def _is_origin(text: str) -> bool:
+    parts = _split(text)
+    return parts is not None and parts.scheme in {"http", "https"} and f"{parts.scheme}://{parts.netloc}" == text
+
+
 def load() -> Environment:
     """Read the environment.
 
@@ -92,17 +150,43 @@ def load() -> Environment:
         ImproperlyConfigured: naming each variable that is missing, malformed or unsafe; values are never shown.
     """
     secrets = os.environ.get("RISKDESK_SECRETS_DIR") or None
+    if secrets and not Path(secrets).is_dir():
+        raise ImproperlyConfigured(f"RISKDESK_SECRETS_DIR: there is no folder {secrets}")
     env_file = DEV_ENV_FILE if "RISKDESK_ENV" not in os.environ and DEV_ENV_FILE.exists() else None
     try:
-        return Environment(_env_file=env_file, _secrets_dir=secrets)
+        return Environment(_env_file=env_file, _secrets_dir=secrets, **from_files(os.environ))
     except ValidationError as error:
         raise ImproperlyConfigured(explain(error)) from None
+
+
+def from_files(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The variables whose values stand in files, by ``NAME_FILE``, without the line end that editors add.
+
+    Raises:
+        ImproperlyConfigured: if a file cannot be read, or the variable itself is set too, so that nobody could tell
+            which of the two counts.
+    """
+    found: dict[str, Any] = {}
+    for field in Environment.model_fields:
+        name = field.upper()
+        file = environ.get(f"{name}_FILE")
+        if not file:
+            continue
+        if name in environ:
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; keep one.")
+        try:
+            found[field] = Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ImproperlyConfigured(f"{name}_FILE: {file} cannot be read: {reason}") from None
+    return found
 
 
 def explain(error: ValidationError) -> str:
     """Say which variables are wrong, without their values (they may be secrets)."""
     lines = [
-        f"  {'.'.join(str(part) for part in item['loc']).upper() or 'environment'}: {item['msg']}" for item in error.errors()
+        f"  {'.'.join(str(part) for part in item['loc']).upper() or 'environment'}: {item['msg']}"
+        for item in error.errors()
     ]
     hint = "Run `make run` for a development setup, or see docs/operate.md for the variables of production."
     return "The environment is not usable:\n" + "\n".join(lines) + f"\n{hint}"
@@ -118,9 +202,7 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
     Raises:
         ImproperlyConfigured: if the URL is not PostgreSQL, the only database this product runs on.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:port/name")
+    parts = _database_parts(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     host = options.pop("host", None) or unquote(parts.hostname or "")
     if pool_size is not None:
@@ -138,16 +220,40 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
     }
 
 
+def _database_parts(url: str) -> SplitResult:
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:port/name")
+    return parts
+
+
+def _split(url: str) -> SplitResult | None:
+    """A URL's parts; None if a bracket is open or the port is no number, which `urlsplit` says late or never."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def email(url: str) -> dict[str, Any]:
     """Django's EMAIL_* settings for a URL; see ``EMAIL_URL``."""
-    parts = urlsplit(url)
+    parts = _split(url)
+    if parts is None:
+        raise ImproperlyConfigured("EMAIL_URL has a host or port that cannot be read")
     query = dict(parse_qsl(parts.query))
+    if query.get("tls") == "1" == query.get("ssl"):
+        raise ImproperlyConfigured("EMAIL_URL asks for tls and ssl; choose tls=1 (port 587) or ssl=1 (port 465)")
     if parts.scheme == "console":
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
     if parts.scheme == "memory":
         return {"EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend"}
     if parts.scheme == "file":
-        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "EMAIL_FILE_PATH": unquote(parts.path)}
+        return {
+            "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+            "EMAIL_FILE_PATH": unquote(parts.path),
+        }
     if parts.scheme == "smtp" and parts.hostname:
         return {
             "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
@@ -163,9 +269,19 @@ def email(url: str) -> dict[str, Any]:
 
 
 def celery_broker(redis_url: str) -> str:
-    """The broker URL in Celery's spelling (``redis+socket`` for a Unix socket)."""
-    if redis_url.startswith("unix://"):
-        parts = urlsplit(redis_url)
+    """The broker URL in Celery's spelling (``redis+socket`` for a Unix socket).
+
+    Raises:
+        ImproperlyConfigured: if it is not an address of Valkey or Redis.
+    """
+    parts = _split(redis_url)
+    if (
+        parts is None
+        or parts.scheme not in {"redis", "rediss", "unix"}
+        or not (parts.hostname or parts.path.strip("/"))
+    ):
+        raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0 or unix:///path/to.sock?db=0")
+    if parts.scheme == "unix":
         number = dict(parse_qsl(parts.query)).get("db", "0")
         return f"redis+socket://{parts.path}?virtual_host={number}"
     return redis_url

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging as levels
+import os
+from pathlib import Path
+
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
+from apps.core import logging
 from config import env as environment
 
 django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type parameter
@@ -21,6 +26,21 @@ FIELD_KEYS = list(ENV.field_keys)
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 SITE_URL = ENV.site_url.rstrip("/")
 USE_HTTPS = SITE_URL.startswith("https://")
+BEHIND_PROXY = ENV.behind_proxy
+
+# The Prometheus client reads this variable when it is first imported, which happens after this file.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+if ENV.prometheus_multiproc_dir:
+    Path(ENV.prometheus_multiproc_dir).mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = ENV.prometheus_multiproc_dir
+METRICS_TOKEN = ENV.metrics_token.get_secret_value()
+WORKER_METRICS_PORT = ENV.worker_metrics_port
+
+LOGGING = logging.configure(log_format=ENV.log_format, level=ENV.log_level)
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # only well-formed ones reach it, see RequestIdMiddleware
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # it would believe any X-Forwarded-For
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = levels.DEBUG
 
 INSTALLED_APPS = [
     "apps.core",
@@ -49,18 +69,23 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.metrics.metrics_middleware",
+    "apps.core.middleware.RequestIdMiddleware",
+    # Those that write headers come before those that refuse, so that refusals have the headers too.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "apps.core.middleware.GuardMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "auditlog.middleware.AuditlogMiddleware",
+    "apps.core.ratelimit.LoginLimitMiddleware",
+    "apps.core.middleware.AuditMiddleware",
+    "apps.core.middleware.DomainErrorMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -88,7 +113,9 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = ENV.redis_url.get_secret_value()
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "rd"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "rd"}
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -113,7 +140,12 @@ AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
@@ -160,6 +192,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600  # a working day, then the password is asked again
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script of ours reads the cookie
 CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
 SECURE_SSL_REDIRECT = PRODUCTION
@@ -170,7 +204,19 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.behind_prox
 CSRF_TRUSTED_ORIGINS = list(ENV.csrf_trusted_origins)
 CORS_ALLOWED_ORIGINS = list(ENV.cors_allowed_origins)
 CORS_URLS_REGEX = r"^/api/"
+CSRF_FAILURE_VIEW = "apps.core.errors.csrf_failure"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+MAX_BODY_BYTES = 25 * 1024 * 1024  # of any request, uploads included
+
+# Requests per time by whom apps/core/ratelimit.py names; a login's account is the name that was typed.
+RATE_LIMITS = {
+    "login_address": "30/5 minutes",
+    "login_account": "10/5 minutes",
+    "webhooks": "12000/minute",
+    "api_user": "600/minute",
+    "api_address": "60/minute",
+}
+RATE_LIMIT_PREFIX = "riskdesk:limit"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
@@ -181,8 +227,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle", "rest_framework.throttling.AnonRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": "600/min", "anon": "60/min"},
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.ratelimit.ApiThrottle"],
     "EXCEPTION_HANDLER": "apps.core.errors.api_exception_handler",
 }
 SPECTACULAR_SETTINGS = {
@@ -190,8 +235,13 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Action cards and the facts behind them.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "CardStatus": "apps.actions.models.ActionCard.Status",
+        "ExecutionStatus": "apps.actions.models.Execution.Status",
+    },
 }
 
 globals().update(environment.email(ENV.email_url.get_secret_value()))

@@ -12,6 +12,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         # Django's own hook after migrations, the documented way to keep data in step with the schema.
+        from apps.core import worker
         from apps.core.audit import audit_core
         from apps.core.checks import admin_actions_declare_permissions
         from apps.core.roles import sync_after_migrate
@@ -19,3 +20,4 @@ class CoreConfig(AppConfig):
         post_migrate.connect(sync_after_migrate, dispatch_uid="core.sync_roles")
         checks.register(admin_actions_declare_permissions, checks.Tags.admin)
         audit_core()
+        worker.connect()

@@ -1,0 +1,261 @@
+"""Who may open what: every page of the admin for every role, and every address of the site for strangers.
+
+What a role may do is taken from the table of roles. This file adds which of Django's four verbs the pages of a model
+offer to anybody at all, and what each page of our own asks for; a page that is named nowhere fails a test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import NoReverseMatch, URLPattern, get_resolver, reverse
+from django.urls import resolve as resolve_address
+
+from apps.core.models import Scope, User
+from apps.core.roles import ROLE_PERMISSIONS, Role, resolve
+from tests.actions.factories import CardFactory
+from tests.core.factories import ScopeFactory, UserFactory, person
+from tests.core.rows import ROWS
+
+pytestmark = pytest.mark.django_db
+
+VERBS = ("view", "add", "change", "delete")
+# Django's own pages of a model, and the verb that each needs.
+STOCK = {"changelist": "view", "history": "view", "change": "view", "add": "add", "delete": "delete"}
+
+# Which verbs the pages of a model offer to those who hold the permission. Everything else is refused to everybody.
+OFFERED: dict[str, frozenset[str]] = {
+    "core.user": frozenset(VERBS),
+    "core.scope": frozenset(VERBS),
+}
+READ_ONLY = {
+    "auth.group",
+    "core.decision",
+    "core.delivery",
+    "auditlog.logentry",
+    "django_celery_beat.periodictask",
+    "escalation.riskflag",
+    "actions.actioncard",
+    "actions.execution",
+    "actions.ruleversion",
+    "actions.rulerun",
+}
+OFFERED |= {label: frozenset({"view"}) for label in READ_ONLY}
+
+# Pages besides the stock five: the permissions that each asks for, and the method that it answers.
+ASKS: dict[str, tuple[tuple[str, ...], str]] = {
+    "auth_user_password_change": (("core.change_user",), "get"),
+    "actions_actioncard_approve": (("actions.view_actioncard", "actions.decide_actioncard"), "get"),
+    "actions_actioncard_retry": (("actions.view_actioncard", "actions.decide_actioncard"), "get"),
+    "actions_actioncard_dismiss": (("actions.view_actioncard", "actions.decide_actioncard"), "get"),
+    "actions_actioncard_escalate": (
+        ("actions.view_actioncard", "actions.decide_actioncard", "escalation.add_riskflag"),
+        "get",
+    ),
+    "actions_actioncard_note": (("actions.view_actioncard", "actions.decide_actioncard"), "get"),
+    "actions_actioncard_roll_back": (("actions.view_actioncard", "actions.rollback_actioncard"), "get"),
+    "actions_actioncard_bulk_dismiss": (("actions.view_actioncard", "actions.decide_actioncard"), "post"),
+    "actions_actioncard_save_view": (("actions.view_actioncard",), "post"),
+    "actions_actioncard_delete_view": (("actions.view_actioncard",), "post"),
+    "actions_actioncard_dashboard": (("actions.view_actioncard",), "get"),
+    "actions_rule": (("actions.view_ruleversion",), "get"),
+}
+# For everybody on the staff.
+OPEN_TO_STAFF = {
+    "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site",
+    "app_list",
+}  # fmt: skip
+
+# Models whose rows belong to a scope.
+SCOPED = {"core.scope", "escalation.riskflag", "actions.actioncard", "actions.execution"}
+
+# Something in many forms; a form that was not offered must not take it.
+FORGED = {"name": "forged", "status": "forged", "level": "1", "enabled": "on", "action": "forged", "reason": "forged"}
+FILL = re.compile(r"\(\?P<\w+>[^()]*\)|<[^>]*>")
+# Addresses of the pages whose routes are harder to guess.
+EXAMPLES = {"webhook_topic": "/webhooks/orders/create", "admin:app_list": "/admin/core/", "admin:None": "/admin/x"}
+
+# What a stranger gets an answer from, and why.
+PUBLIC = {
+    "root",  # leads to the home page, which asks for a login
+    "health_live",
+    "health_ready",
+    "metrics",  # guarded by a token or the address, see test_metrics
+    "admin:login",
+    "admin:logout",
+}
+
+
+def label(model: type[Model]) -> str:
+    return str(model._meta.label_lower)
+
+
+def granted(role: Role) -> set[str]:
+    """The permissions of a role, by name, as the table of roles says."""
+    known = {
+        f"{app}.{codename}": pk
+        for app, codename, pk in Permission.objects.values_list("content_type__app_label", "codename", "pk")
+    }
+    ids = resolve(ROLE_PERMISSIONS[role], known)
+    return {name for name, pk in known.items() if pk in ids}
+
+
+def allowed(model: type[Model], verb: str, held: set[str]) -> bool:
+    """Whether the table and :data:`OFFERED` together allow a verb. Who may change may also look."""
+    app, name = label(model).split(".")
+    offered = OFFERED[label(model)] & {word for word in VERBS if f"{app}.{word}_{name}" in held}
+    return verb in offered or (verb == "view" and "change" in offered)
+
+
+def registered() -> list[type[Model]]:
+    return sorted(admin.site._registry, key=label)
+
+
+def pages(patterns: list, prefix: str = "", namespace: str = "") -> Iterator[tuple[str, str]]:
+    """Every address of the site: its route and its full name."""
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield route, f"{namespace}:{pattern.name}" if namespace else str(pattern.name)
+        else:
+            inner = ":".join(part for part in (namespace, pattern.namespace) if part)
+            yield from pages(pattern.url_patterns, route, inner)
+
+
+def admin_pages() -> set[str]:
+    return {name.removeprefix("admin:") for _, name in pages(get_resolver().url_patterns) if name.startswith("admin:")}
+
+
+def base(model: type[Model]) -> str:
+    return f"{model._meta.app_label}_{model._meta.model_name}"
+
+
+def test_every_admin_model_says_what_it_offers() -> None:
+    assert {label(model) for model in registered()} == set(OFFERED) == set(ROWS)
+
+
+def test_every_admin_page_says_what_it_asks_for() -> None:
+    stock = {f"{base(model)}_{page}" for model in registered() for page in STOCK}
+    unknown = admin_pages() - stock - set(ASKS) - OPEN_TO_STAFF - {"None"}  # nameless: Django's redirects
+    assert unknown == set()
+    assert set(ASKS) <= admin_pages()
+
+
+@pytest.fixture
+def store() -> Scope:
+    return ScopeFactory()
+
+
+def answers(client: Client, model: type[Model], pk: object) -> dict[str, int]:
+    """The status of a model's stock pages, each of which answers somehow."""
+    found = {}
+    for page in STOCK:
+        arguments = [] if page in ("changelist", "add") else [pk]
+        answer = client.get(reverse(f"admin:{base(model)}_{page}", args=arguments))
+        assert answer.status_code in (200, 302, 403), f"{label(model)} {page}"
+        assert "/login/" not in answer.get("Location", "")
+        found[page] = answer.status_code
+    return found
+
+
+@pytest.mark.parametrize("role", Role)
+def test_stock_pages(client: Client, store: Scope, role: Role) -> None:
+    made = {model: ROWS[label(model)](store).pk for model in registered()}
+    client.force_login(person(role, store))
+    held = granted(role)
+    for model, pk in made.items():
+        refused = {page for page, status in answers(client, model, pk).items() if status == 403}
+        assert refused == {page for page, verb in STOCK.items() if not allowed(model, verb, held)}, label(model)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nothing_is_changed_or_deleted_by_a_form_that_was_not_offered(client: Client, store: Scope, role: Role) -> None:
+    made = {model: ROWS[label(model)](store).pk for model in registered()}
+    client.force_login(person(role, store))
+    held = granted(role)
+    for model, pk in made.items():
+        before = model._default_manager.filter(pk=pk).values().get()
+        for page, verb in (("change", "change"), ("delete", "delete"), ("add", "add")):
+            if not allowed(model, verb, held):
+                address = reverse(f"admin:{base(model)}_{page}", args=[] if page == "add" else [pk])
+                assert client.post(address, {"post": "yes", **FORGED}).status_code in (302, 403, 405), address
+        assert model._default_manager.filter(pk=pk).values().get() == before
+
+
+@pytest.mark.parametrize("role", Role)
+def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
+    card, user = CardFactory(scope=store), UserFactory()
+    client.force_login(person(role, store))
+    held = granted(role)
+    for name, (permissions, method) in ASKS.items():
+        subject = {"auth_user_password_change": user.pk, "actions_rule": "order-ageing"}.get(name, card.pk)
+        try:
+            address = reverse(f"admin:{name}", args=[subject])
+        except NoReverseMatch:
+            address = reverse(f"admin:{name}")
+        status = getattr(client, method)(address).status_code
+        assert (status == 403) is not held.issuperset(permissions), f"{name} answers {status}"
+        assert status < 500
+
+
+@pytest.mark.parametrize("role", [r for r in Role if not ROLE_PERMISSIONS[r] & {"core.work_in_scope", "*"}])
+def test_rows_of_other_scopes_are_not_there(client: Client, store: Scope, role: Role) -> None:
+    made = {model: ROWS[label(model)](store).pk for model in registered() if label(model) in SCOPED}
+    client.force_login(person(role, ScopeFactory()))
+    for model, pk in made.items():
+        answer = client.get(reverse(f"admin:{base(model)}_change", args=[pk]))
+        assert answer.status_code in (302, 403, 404), label(model)
+        listed = client.get(reverse(f"admin:{base(model)}_changelist"))
+        assert listed.status_code == 403 or pk not in {row.pk for row in listed.context["cl"].result_list}
+
+
+def every_page() -> list[tuple[str, str]]:
+    """The name and an address of every page, with something plausible for each argument."""
+    routes = pages(get_resolver().url_patterns)
+    return [(name, EXAMPLES.get(name) or example(route)) for route, name in routes]
+
+
+def example(route: str) -> str:
+    """An address of a route; routers write theirs as regular expressions."""
+    return "/" + FILL.sub("1", route).replace("^", "").replace("$", "")
+
+
+def test_the_addresses_tried_are_those_of_the_pages() -> None:
+    named = [(name, address) for name, address in every_page() if not name.endswith("None")]
+    assert [(resolve_address(address).view_name, address) for _, address in named] == named
+
+
+def opened(answer: HttpResponse) -> bool:
+    """Whether an answer gave anything away or did anything: a way to the login and a refusal do not."""
+    if answer.status_code in (301, 302):
+        return "/login/" not in answer["Location"] and not answer["Location"].endswith("1/")
+    return answer.status_code not in (401, 403, 404, 405)
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+def test_strangers_open_public_pages_only(client: Client, method: str) -> None:
+    found = {name for name, address in every_page() if opened(getattr(client, method)(address))}
+    assert found <= PUBLIC
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_people_who_are_not_staff_open_no_admin_page(client: Client, method: str) -> None:
+    client.force_login(UserFactory())
+    reached = {
+        name for name, address in every_page() if name.startswith("admin:") and opened(getattr(client, method)(address))
+    }
+    assert reached <= PUBLIC
+
+
+def test_people_who_left_open_nothing(client: Client) -> None:
+    leaver = person(Role.ADMINISTRATOR)
+    client.force_login(leaver)
+    User.objects.filter(pk=leaver.pk).update(is_active=False)
+    assert {name for name, address in every_page() if opened(client.get(address))} <= PUBLIC
