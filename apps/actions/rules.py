@@ -14,12 +14,12 @@ one is a new file in an app's ``detectors`` package and its test::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from apps.core.rules import Registry
 
@@ -35,6 +35,14 @@ class RuleSettings(BaseModel):
     """Base of every rule's settings. Each field has a default, bounds, a title and a description with its unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    remind_after_days: int = Field(
+        7,
+        ge=1,
+        le=365,
+        title="Remind after",
+        description="Days after which a decided finding that persists opens a new card.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ class Rule:
         once_a_day: judged by the first sweep of a day only (UTC); later sweeps of the day leave its cards alone.
         mitigation, escalation, rollback: the card's words.
         actions: slugs of executors that approving may use; the first is the default.
+        watch: judged by the watch over monitoring (every five minutes), not by the sweep that it watches.
     """
 
     slug: str
@@ -128,7 +137,8 @@ class Rule:
     rollback: str
     events: frozenset[str] = frozenset()
     once_a_day: bool = False
-    actions: tuple[str, ...] = field(default=())
+    actions: tuple[str, ...] = ()
+    watch: bool = False
 
     @property
     def description(self) -> str:

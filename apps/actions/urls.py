@@ -1,2 +1,9 @@
-"""Addresses of the core."""
-urlpatterns: list = []
+"""Addresses of the actions' API."""
+
+from rest_framework.routers import SimpleRouter
+
+from apps.actions.api import CardViewSet
+
+router = SimpleRouter()
+router.register("cards", CardViewSet, basename="card")
+urlpatterns = router.urls

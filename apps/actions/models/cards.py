@@ -55,7 +55,7 @@ class ActionCard(models.Model):
     target = models.CharField(max_length=200)
     draft = models.TextField()
     message = models.TextField(blank=True, help_text="What approving would send to the customer; editable.")
-    evidence = models.JSONField(default=list, help_text="Oldest first; see apps.actions.rules.evidence.")
+    evidence = models.JSONField(default=list, help_text="Oldest first; see apps.actions.reconcile.")
     expected_impact = models.DecimalField(max_digits=14, decimal_places=2, help_text="Money at risk.")
     currency = models.CharField(max_length=3, default="USD")
     expected_loss = models.DecimalField(max_digits=14, decimal_places=2, help_text="What the queue is sorted by.")
@@ -82,6 +82,11 @@ class ActionCard(models.Model):
     opened_at = models.DateTimeField()
     changed_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    hit_ended_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the finding of a decided card went away; until then it is not raised again.",
+    )
     decided_by = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="+")
     outcome = models.CharField(max_length=8, choices=Outcome, blank=True)
     outcome_reason = models.CharField(max_length=500, blank=True)
@@ -100,11 +105,22 @@ class ActionCard(models.Model):
             models.CheckConstraint(condition=Q(ease__range=(1, 5)), name="actioncard_ease"),
         ]
         indexes = [
-            models.Index(F("priority").desc(), F("id"), condition=Q(status__in=["open", "failed"]), name="actioncard_queue"),
             models.Index(
-                F("scope"), F("priority").desc(), F("id"), condition=Q(status__in=["open", "failed"]), name="actioncard_scope"
+                F("priority").desc(), F("id"), condition=Q(status__in=["open", "failed"]), name="actioncard_queue"
+            ),
+            models.Index(
+                F("scope"),
+                F("priority").desc(),
+                F("id"),
+                condition=Q(status__in=["open", "failed"]),
+                name="actioncard_scope",
             ),
             models.Index(fields=["subject"], name="actioncard_subject"),
+            models.Index(
+                fields=["rule", "subject"],
+                condition=Q(status__in=["dismissed", "escalated", "executed"], hit_ended_at=None),
+                name="actioncard_decided",
+            ),
             models.Index(fields=["-closed_at"], name="actioncard_closed"),
             models.Index(fields=["-opened_at"], name="actioncard_opened"),
         ]

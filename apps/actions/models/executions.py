@@ -48,7 +48,9 @@ class Execution(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=Q(status__in=["pending", "running"]), name="execution_due")
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(status__in=["pending", "running"]), name="execution_due"
+            )
         ]
 
     def __str__(self) -> str:

@@ -54,7 +54,11 @@ class RuleRun(models.Model):
     class Meta:
         ordering = ["-started_at"]
         indexes = [
-            models.Index(fields=["rule", "-finished_at"], condition=Q(status="succeeded"), name="rulerun_last_good"),
+            models.Index(
+                fields=["rule", "-finished_at"],
+                condition=Q(status="succeeded", trigger__in=["schedule", "command"]),
+                name="rulerun_last_good",
+            ),
             models.Index(fields=["-started_at"], name="rulerun_started"),
         ]
 
