@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 LAUNCHER := $(PY) -m apps.core.launcher
 INSTALL := apps/core/launcher/install.py
+PRODUCT := requirements.txt requirements-local.txt
 EPHEMERAL := $(LAUNCHER) exec --ephemeral --
 TEST_ARGS ?=
 
@@ -58,8 +59,7 @@ demo: venv ## Send a lively shop's signed webhooks to the running site
 	@$(LAUNCHER) exec -- $(PY) manage.py simulate_store $(DEMO_ARGS)
 
 lock: venv-dev ## Compile requirements*.txt, with hashes, from requirements*.in
-	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check -q uv
-	@for part in requirements requirements-dev; do \
+	@for part in requirements requirements-local requirements-dev; do \
 		$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-header --no-annotate $$part.in -o $$part.txt || exit 1; \
 	done
@@ -73,7 +73,7 @@ python:
 		echo "install python3 python3-venv), or name another: make run PYTHON=/path/to/python3"; exit 1; }
 
 venv: python
-	@$(PYTHON) $(INSTALL) $(VENV) requirements.txt
+	@$(PYTHON) $(INSTALL) $(VENV) $(PRODUCT)
 
 venv-dev: python
-	@$(PYTHON) $(INSTALL) $(VENV) requirements.txt requirements-dev.txt
+	@$(PYTHON) $(INSTALL) $(VENV) $(PRODUCT) requirements-dev.txt
