@@ -36,8 +36,9 @@ e2e: venv-dev ## The browser tests alone
 		echo "==============================================================="; \
 	fi
 
-lint: venv-dev ## ruff and the import layers
+lint: venv-dev ## ruff (rules and format) and the import layers
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet . || { echo "Some files are not formatted: make format"; exit 1; }
 	@$(PY) -c "from importlinter.cli import lint_imports_command as main; main()"
 
 format: venv-dev ## Let ruff format the code
@@ -46,7 +47,7 @@ format: venv-dev ## Let ruff format the code
 types: venv-dev ## mypy, strict
 	@$(EPHEMERAL) $(PY) -m mypy
 
-check: venv-dev ## Django's deployment checks and the migrations' completeness
+check: venv-dev ## Django's deployment checks, the API's description, the migrations' completeness
 	@deploy/check.sh
 
 bench: venv-dev ## The benchmarks, on throw-away servers (docs/benchmarks.md; BENCH=benchmarks.orders)
