@@ -15,8 +15,11 @@ from django.db.models import Count, Q
 from apps.actions.rules import Hit, Source, Subjects, Tier
 from apps.orders.models import Order, Refund, Store
 
-IDENTITIES = {"customer": "customer_id", "address": "address_key", "ip": "ip_key", "payment": "payment_key"}
-"""How one buyer is recognised: kind of subject to column of :class:`Order`."""
+IDENTITIES = {"customer": "customer_id", "payment": "payment_key", "address": "address_key", "ip": "ip_key"}
+"""How one buyer is recognised, surest first: kind of subject to column of :class:`Order`."""
+
+DIGESTS = frozenset({"payment", "address", "ip"})
+"""Kinds whose key is a digest. Two stores may know the same one, so their subjects are ``kind:store:digest``."""
 
 SHOWN_IDS = 50
 """So many ids stand in evidence; the counts are of all."""
@@ -28,7 +31,7 @@ PLATFORM_SOURCES: dict[str, Source] = {"shopify": "shopify", "file": "import"}
 class Touched:
     """What an event touched, with the stores and identities of the touched orders.
 
-    ``everything`` is true in a sweep; the sets are empty then.
+    ``everything`` is true in a sweep; the sets are empty then. Digests stand as pairs with their store.
     """
 
     everything: bool = False
@@ -46,7 +49,7 @@ def touched(subjects: Subjects | None) -> Touched:
     result = Touched()
     for key in subjects.keys:
         kind, _, value = key.partition(":")
-        result.ids[kind].add(value if kind in ("address", "ip", "payment") else int(value))
+        result.ids[kind].add(_pair(value) if kind in DIGESTS else int(value))
     which = Q(pk__in=result.ids["order"])
     for kind, path in (("fulfillment", "fulfillments__in"), ("refund", "refunds__in")):
         if result.ids[kind]:
@@ -57,8 +60,13 @@ def touched(subjects: Subjects | None) -> Touched:
         result.ids["store"].add(store)
         for kind, value in zip(IDENTITIES, identities, strict=True):
             if value:
-                result.ids[kind].add(value)
+                result.ids[kind].add((store, value) if kind in DIGESTS else value)
     return result
+
+
+def _pair(value: str) -> tuple[int, str]:
+    store, _, digest = value.partition(":")
+    return int(store), digest
 
 
 def source_of(platform: str) -> Source:
@@ -203,6 +211,48 @@ def refund_rates(now: datetime, days: int, subjects: Subjects | None) -> list[Ra
     return list(rates.values())
 
 
+def fraud_hit(
+    *,
+    store: Store,
+    subject: str,
+    target: str,
+    draft: str,
+    rationale: str,
+    data: Mapping[str, Any],
+    observed_at: datetime,
+    impact: tuple[Decimal, str],
+    confidence: str,
+    tier: Tier,
+    operation: str = "order-query",
+    query: str = "orders.list",
+    can_execute: bool = False,
+) -> Hit:
+    """A hit with what all fraud patterns have in common. Only what is about one order can be acted on by approving."""
+    return Hit(
+        subject=subject,
+        scope_id=store.scope_id,
+        target=target[:200],
+        draft=draft,
+        rationale=rationale,
+        data={"storeId": store.pk, **data},
+        source=source_of(store.platform),
+        operation=operation,
+        query=query,
+        observed_at=observed_at,
+        expected_impact=impact[0],
+        currency=impact[1],
+        confidence=Decimal(confidence),
+        ease=3 if can_execute else 2,
+        tier=tier,
+        can_execute=can_execute,
+    )
+
+
+def order_name(number: str) -> str:
+    """Such as ``Order #1234``; a platform's numbers carry their own sign, written once either way."""
+    return f"Order #{number.lstrip('#')}"
+
+
 def fixed_rate_hit(rate: Rate, *, now: datetime, pattern: str, when: str, timeframe: str, limit: float) -> Hit:
     """The hit of a store whose refund rate is over a fixed limit."""
     counts = count_of(rate.refunds, rate.orders)
@@ -275,3 +325,43 @@ def group(rows: Iterable[GroupRow]) -> dict[tuple[int, Any], Group]:
 def stores_by_id(ids: Iterable[int]) -> dict[int, Store]:
     """The stores of hits, in one query."""
     return Store.objects.in_bulk(set(ids))
+
+
+def order_fraud_hit(
+    order: Order,
+    *,
+    pattern: str,
+    rationale: str,
+    data: Mapping[str, Any],
+    confidence: str,
+    tier: Tier,
+    observed_at: datetime | None = None,
+) -> Hit:
+    """The hit of one suspicious order, which approving can hold, tag or annotate. Needs its store at hand.
+
+    Args:
+        pattern: what is wrong with it, as half a sentence.
+        observed_at: when the youngest fact was known; that of the order if None.
+    """
+    name, total = order_name(order.number), money(order.total, order.currency)
+    return fraud_hit(
+        store=order.store,
+        subject=f"order:{order.pk}",
+        target=name,
+        draft=f"{name}: {pattern}. Total: {total}",
+        rationale=rationale,
+        data={
+            "orderId": order.pk,
+            "total": str(order.total),
+            "currency": order.currency,
+            "createdAt": order.created_at.isoformat(),
+            "status": order.fulfillment_status,
+            "financialStatus": order.financial_status,
+            **data,
+        },
+        observed_at=observed_at or order.synced_at,
+        impact=(order.total, order.currency),
+        confidence=confidence,
+        tier=tier,
+        can_execute=True,
+    )
