@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from django.apps import apps
 from django.db import models
@@ -10,6 +10,22 @@ from django.db.models import Exists, OuterRef, Q
 
 from apps.core.models import User
 from apps.core.scope import in_scope
+
+
+class StoreQuerySet(models.QuerySet["Store"]):  # type: ignore[name-defined]  # forward reference, no cycle
+    def visible_to(self, user: User) -> Self:
+        return in_scope(self, user)
+
+    def reachable(self) -> Self:
+        """Stores whose Admin API can be asked. The token is encrypted, so that it is empty is seen, what it is not."""
+        return self.filter(active=True, platform="shopify").exclude(api_token="")
+
+
+class OfStoreQuerySet(models.QuerySet[Any]):
+    """Rows that belong to a store."""
+
+    def visible_to(self, user: User) -> Self:
+        return in_scope(self, user, "store__scope")
 
 
 class OrderQuerySet(models.QuerySet["Order"]):  # type: ignore[name-defined]  # forward reference, no cycle
