@@ -117,6 +117,7 @@ class Run:
     def _environment(self, addresses: Mapping[str, str]) -> dict[str, str]:
         mail = self.layout.state / "mail"
         mail.mkdir(exist_ok=True)
+        (PROJECT / "var" / "static").mkdir(parents=True, exist_ok=True)  # WhiteNoise warns if it is not there
         shutil.rmtree(self.layout.metrics, ignore_errors=True)
         self.layout.metrics.mkdir()
         defaults = {
@@ -155,14 +156,16 @@ class Run:
         web += ["--lifespan", "off", "--ws-per-message-deflate", "false", "--no-access-log"]
         # A browser that keeps a connection open must not keep the launcher from stopping.
         web += ["--timeout-graceful-shutdown", "5"]
-        celery = [*python, "celery", "-A", "config"]
+        celery = [*python, "celery", "-A", "config", "--quiet"]
+        # Both say much while all is well, and would push the addresses and logins off the screen.
+        background = {"LOG_LEVEL": "WARNING", **env}
         child = self.supervisor.start("web", web, env={**env, "DATABASE_POOL": "true"}, cwd=PROJECT, orphan_grace=6.0)
         # An orphaned worker must not finish its tasks first: with its queue gone it would wait for ever. It is killed
         # with its children; unfinished tasks are taken up again because they are acknowledged late.
         self.supervisor.start(
             "worker",
             [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle", "--without-gossip"],
-            env=env,
+            env=background,
             cwd=PROJECT,
             orphan_signal=signal.SIGKILL,
             grace=20.0,
@@ -172,7 +175,7 @@ class Run:
         self.supervisor.start(
             "beat",
             [*celery, "beat", "--loglevel", "INFO"],
-            env=env,
+            env=background,
             cwd=PROJECT,
             orphan_signal=signal.SIGKILL,
             orphan_grace=0.0,
