@@ -60,4 +60,9 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="30"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "core.clear_sessions": {
+        "task": "apps.core.tasks.clear_sessions",
+        "schedule": crontab(hour="3", minute="15"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
 }

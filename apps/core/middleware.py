@@ -18,6 +18,7 @@ from apps.core.errors import DomainError, refuse
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 QUIET_PATHS = ("/static/", "/health/", "/metrics")
+HOSTLESS_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
 PERMISSIONS_POLICY = ", ".join(
     f"{feature}=()"
     for feature in (
@@ -80,9 +81,14 @@ class GuardMiddleware(MiddlewareMixin):
 
     Django checks the size only where a form or ``request.body`` is read; parsers of streams go past that. Uploaded
     files have limits of their own.
+
+    Orchestrators and Prometheus call a container by its address, which is in no list of hosts. Their pages make no use
+    of the name, so there it is not looked at.
     """
 
     def process_request(self, request: HttpRequest) -> None:
+        if request.path in HOSTLESS_PATHS:
+            request.META["HTTP_HOST"] = settings.ALLOWED_HOSTS[0].lstrip(".")
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         is_upload = request.content_type == "multipart/form-data" and not request.path.startswith("/api/")

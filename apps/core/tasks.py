@@ -6,6 +6,7 @@ from time import monotonic
 
 import structlog
 from celery import shared_task
+from django.core.management import call_command
 from django.utils import timezone
 
 from apps.core import decisions, notifications
@@ -44,3 +45,9 @@ def verify_decision_log() -> bool:
         urgent=True,
     )
     return False
+
+
+@shared_task(time_limit=300, soft_time_limit=270)
+def clear_sessions() -> None:
+    """Delete sessions that have ended; Django keeps them until somebody asks."""
+    call_command("clearsessions")

@@ -133,7 +133,7 @@ def test_unknown_addresses(client) -> None:
 
 
 def test_a_wrong_host_is_a_bad_request(client) -> None:
-    page = client.get("/health/live", headers={"Host": "evil.example"})
+    page = client.get("/nowhere", headers={"Host": "evil.example"})
     assert page.status_code == 400
     assert b"bad_request" in page.content
     assert page["X-Request-ID"].encode() in page.content

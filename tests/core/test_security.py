@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client, RequestFactory
 
 from apps.core.models import Notification
 from apps.core.notifications import notify
+from apps.core.tasks import clear_sessions
 from tests.core.factories import PASSWORD, UserFactory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,13 @@ def test_a_refused_host_has_the_headers_too(client: Client) -> None:
     assert answer.status_code == 400
     assert answer["X-Frame-Options"] == "DENY"
     assert "default-src 'self'" in answer["Content-Security-Policy"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["/health/live", "/health/ready", "/metrics"])
+def test_probes_may_call_a_container_by_its_address(client: Client, page) -> None:
+    assert client.get(page, headers={"Host": "10.0.0.7:8000"}).status_code == 200
+    assert client.get(f"{page}/x", headers={"Host": "10.0.0.7:8000"}).status_code == 400
 
 
 @pytest.mark.django_db
@@ -248,3 +257,14 @@ def test_unsafe_or_broken_settings_stop_the_start(name, value) -> None:
     assert done.returncode != 0
     assert name in done.stderr
     assert value not in done.stderr or len(value) < 8
+
+
+@pytest.mark.django_db
+def test_sessions_that_have_ended_are_deleted() -> None:
+    ended, running = SessionStore(), SessionStore()
+    for session, seconds in ((ended, -1), (running, 60)):
+        session.set_expiry(seconds)
+        session.create()
+    clear_sessions()
+    assert not ended.exists(ended.session_key)
+    assert running.exists(running.session_key)
