@@ -104,6 +104,10 @@ class Money:
     def add(self, currency: str, amount: Decimal) -> None:
         self.sums[currency] = self.sums.get(currency, Decimal(0)) + amount
 
+    def raise_to(self, currency: str, amount: Decimal) -> None:
+        """Keep the largest of several amounts instead of their sum."""
+        self.sums[currency] = max(self.sums.get(currency, amount), amount)
+
     def main(self, preferred: str) -> tuple[Decimal, str]:
         """The sum that a card shows: that of the store's currency, else the first by name."""
         if preferred in self.sums or not self.sums:
@@ -285,6 +289,7 @@ class Group:
     key: Any
     count: int = 0
     sums: Money = field(default_factory=Money)
+    largest: Money = field(default_factory=Money)
     order_ids: list[int] = field(default_factory=list)
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -294,6 +299,7 @@ class Group:
         """Count one more; times keep their extremes, whatever the order of adding."""
         self.count += 1
         self.sums.add(currency, amount)
+        self.largest.raise_to(currency, amount)
         self.first_at = min(at, self.first_at or at)
         self.last_at = max(at, self.last_at or at)
         self.observed_at = max(synced, self.observed_at or synced)

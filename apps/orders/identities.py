@@ -6,14 +6,15 @@ orders is told once, by the surest identity.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
-from apps.orders.findings import DIGESTS, IDENTITIES, Group, GroupRow, Touched, group, order_name
+from apps.actions.rules import Subjects
+from apps.orders.findings import DIGESTS, IDENTITIES, Group, GroupRow, Touched, group, order_name, touched
 from apps.orders.models import Customer, Order, Store
 
 WORDS = {"customer": "customer", "payment": "payment card", "address": "shipping address", "ip": "IP address"}
@@ -45,37 +46,62 @@ class Cluster:
         return f"one {WORDS[self.kind]}"
 
 
-def condition(kind: str, which: Touched) -> tuple[str, dict[str, Any]]:
-    """SQL condition on orders ``o``: the identity is known and, after an event, one of those touched.
+def suspicious(
+    subjects: Subjects | None, sql: str, values: Mapping[str, Any], limit: Callable[[str], int]
+) -> Iterator[tuple[Cluster, Store, str]]:
+    """Clusters at or above the limit of their kind, each told once, with their store and name.
+
+    Args:
+        sql: selects rows of the form :data:`~apps.orders.findings.GroupRow` by ``%(limit)s`` and ``values``. ``{key}``
+            stands for the column of the identity, ``{known}`` for the condition on orders ``o`` that it has a value,
+            ``{chosen}`` for the condition that it is to be judged.
+        limit: how many are too many for a kind of identity.
+    """
+    which = touched(subjects)
+    found = list(_clusters(which, sql, values, limit))
+    told = told_once(found)
+    if told and not which.everything:
+        # What is touched may be covered by what is not, but shares its orders: the same as a sweep would see.
+        orders = frozenset().union(*(cluster.orders for cluster in told))
+        around = touched(Subjects(frozenset(f"order:{order}" for order in orders)))
+        judged = {cluster.subject for cluster in told}
+        told = [one for one in told_once(_clusters(around, sql, values, limit)) if one.subject in judged]
+    yield from named(told)
+
+
+def _clusters(which: Touched, sql: str, values: Mapping[str, Any], limit: Callable[[str], int]) -> Iterator[Cluster]:
+    """Clusters of every kind, surest first; a query for each, and one for the stores in a sweep."""
+    stores = list(Store.objects.order_by().values_list("pk", flat=True)) if which.everything else []
+    for kind, column in IDENTITIES.items():
+        if not which.everything and not which.ids[kind]:
+            continue
+        chosen, keys = _chosen(kind, which, stores)
+        statement = sql.format(key=f"o.{column}", known=_known(kind), chosen=chosen)
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {**values, **keys, "limit": limit(kind)})
+            yield from collected(kind, cursor.fetchall())
+
+
+def _known(kind: str) -> str:
+    """The condition by which partial indexes on an identity serve."""
+    column = f"o.{IDENTITIES[kind]}"
+    return f"{column} <> ''" if kind in DIGESTS else f"{column} IS NOT NULL"
+
+
+def _chosen(kind: str, which: Touched, stores: list[int]) -> tuple[str, dict[str, Any]]:
+    """Condition on orders ``o``: the identity is known and, after an event, one of those touched.
 
     A sweep names every store, because the index over time begins with it.
     """
-    column = f"o.{IDENTITIES[kind]}"
-    known = f"{column} <> ''" if kind in DIGESTS else f"{column} IS NOT NULL"
+    known, column = _known(kind), f"o.{IDENTITIES[kind]}"
     if which.everything:
-        stores = list(Store.objects.order_by().values_list("pk", flat=True))
         return f"{known} AND o.store_id = ANY(%(stores)s)", {"stores": stores}
-    touched = sorted(which.ids[kind])
+    keys = sorted(which.ids[kind])
     if kind in DIGESTS:
         pairs = "SELECT * FROM unnest(%(stores)s::bigint[], %(keys)s::text[])"
-        values = {"stores": [store for store, _ in touched], "keys": [key for _, key in touched]}
+        values = {"stores": [store for store, _ in keys], "keys": [key for _, key in keys]}
         return f"{known} AND (o.store_id, {column}) IN ({pairs})", values
-    return f"{known} AND {column} = ANY(%(keys)s)", {"keys": touched}
-
-
-def clusters(kind: str, which: Touched, sql: str, values: Mapping[str, Any]) -> list[Cluster]:
-    """The clusters of one kind of identity, in one query (two in a sweep).
-
-    Args:
-        sql: selects rows of the form :data:`~apps.orders.findings.GroupRow`. ``{key}`` stands for the column of the
-            identity, ``{chosen}`` for the condition on orders ``o``.
-    """
-    if not which.everything and not which.ids[kind]:
-        return []
-    chosen, chosen_values = condition(kind, which)
-    with connection.cursor() as cursor:
-        cursor.execute(sql.format(key=f"o.{IDENTITIES[kind]}", chosen=chosen), {**values, **chosen_values})
-        return collected(kind, cursor.fetchall())
+    return f"{known} AND {column} = ANY(%(keys)s)", {"keys": keys}
 
 
 def collected(kind: str, rows: Sequence[GroupRow]) -> list[Cluster]:

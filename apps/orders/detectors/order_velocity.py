@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import IDENTITIES, fraud_hit, plural, touched
-from apps.orders.identities import Cluster, clusters, named, span, told_once
+from apps.orders.findings import fraud_hit, plural
+from apps.orders.identities import Cluster, span, suspicious
 from apps.orders.models import Store
 
 # Those with too many orders in the look-back at all are few; only theirs are counted window by window.
@@ -83,18 +83,12 @@ def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> I
     Cancelled orders count, deleted ones do not. Orders that are too many by several identities are told once, by the
     surest of them. The money at risk is the orders' total.
     """
-    which = touched(subjects)
     values = {
         "now": now,
         "since": now - timedelta(days=settings.lookback_days),
         "window": timedelta(hours=settings.window_hours),
     }
-    found = [
-        cluster
-        for kind in IDENTITIES
-        for cluster in clusters(kind, which, _DENSEST, {**values, "limit": settings.limit(kind)})
-    ]
-    for cluster, store, name in named(told_once(found)):
+    for cluster, store, name in suspicious(subjects, _DENSEST, values, settings.limit):
         yield _hit(cluster, store, name, settings, now)
 
 
