@@ -25,6 +25,14 @@ ICONS = {
 # Sweeps come every 15 minutes; two missed ones mean that nobody is watching.
 SILENCE = timedelta(minutes=35)
 
+home.link(
+    group="Work",
+    title="Dashboard",
+    icon="chart",
+    url_name="admin:actions_actioncard_dashboard",
+    permission="actions.view_actioncard",
+    order=15,
+)
 home.search(url_name="admin:actions_actioncard_changelist", label="Search cards", permission="actions.view_actioncard")
 
 

@@ -21,11 +21,20 @@ Point = tuple[str, float]
 
 
 def nice_ceiling(value: float) -> float:
-    """The next of 1, 2, 2.5, 5, 10 times a power of ten at or above a value; 1 for nothing or less."""
+    """The end of an axis at or above a value whose quarters are round numbers; 1 for nothing or less."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next((step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * (1 - 1e-9)), 10 * power)
+    steps = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
+    return next((step * power for step in steps if step * power >= value * (1 - 1e-9)), 10 * power)
+
+
+def _top(values: Iterable[float]) -> float:
+    """The end of an axis for these values; whole numbers get whole quarters, as nobody counts half a thing."""
+    found = list(values)
+    top = nice_ceiling(max(found))
+    whole = all(value == int(value) for value in found)
+    return 4.0 * math.ceil(top / 4) if whole and top < 40 else top
 
 
 def _number(value: float) -> str:
@@ -33,7 +42,7 @@ def _number(value: float) -> str:
 
 
 def _text(number: float, unit: str) -> str:
-    return f"{_number(number)}{unit}" if unit in ("", "%") else f"{_number(number)} {unit}"
+    return f"{_number(number)} {unit}".strip()
 
 
 def _grid(top: float, unit: str) -> SafeString:
@@ -86,12 +95,12 @@ def bar_plot(points: Iterable[Sequence], title: str, unit: str = "") -> SafeStri
     Args:
         points: pairs of label and value (0 or more), in order.
         title: what is counted; shown above and read out.
-        unit: ``%`` stands next to numbers, others after a space.
+        unit: stands after the numbers.
     """
     data = _read(points)
     if not data:
         return _figure(title, data, unit, _nothing())
-    top = nice_ceiling(max(value for _, value in data))
+    top = _top(value for _, value in data)
     inner, slot = HEIGHT - TOP - BOTTOM, (WIDTH - LEFT - RIGHT) / len(data)
     wide = min(slot * 0.72, 46)
     xs = [LEFT + slot * (n + 0.5) for n in range(len(data))]
@@ -121,7 +130,7 @@ def line_plot(points: Iterable[Sequence], title: str, unit: str = "", limit: flo
     data = _read(points)
     if not data:
         return _figure(title, data, unit, _nothing())
-    top = nice_ceiling(max([value for _, value in data] + [limit or 0]))
+    top = _top([*(value for _, value in data), limit or 0])
     inner, span = HEIGHT - TOP - BOTTOM, WIDTH - LEFT - RIGHT - 24
     xs = [LEFT + 12 + span * n / max(1, len(data) - 1) for n in range(len(data))]
     ys = [TOP + inner * (1 - value / top) for _, value in data]
