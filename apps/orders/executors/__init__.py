@@ -1,0 +1,1 @@
+"""Effects of approved cards on orders and customers: one executor, one file, found by discovery."""
