@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from rest_framework.exceptions import APIException, Throttled
 from rest_framework.response import Response
 
+logger = structlog.get_logger(__name__)
 Answer = TypeVar("Answer", bound=HttpResponse)
 JSON_PATHS = ("/api/", "/webhooks/")
 
@@ -80,7 +81,12 @@ def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
     # Rendered without the request: context processors would ask the database who is looking, and it may be the
     # database that is down.
     context = {"problem": problem, "request_id": request_id(request)}
-    return HttpResponse(render_to_string("core/error.html", context), status=problem.status)
+    try:
+        return HttpResponse(render_to_string("core/error.html", context), status=problem.status)
+    except ValueError:  # production without collected static files: no page can be drawn, this one says so in words
+        logger.error("static_files_missing")
+        words = f"{problem.title}. {problem.detail}\n\nCode: {problem.code}\nRequest: {request_id(request)}\n"
+        return HttpResponse(words, status=problem.status, content_type="text/plain; charset=utf-8")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -99,6 +99,16 @@ def test_pages_show_code_and_request_id_without_the_database(client, kind, statu
     assert "<script" not in text
 
 
+def test_missing_static_files_still_leave_words(client, settings, tmp_path) -> None:
+    manifest = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+    settings.STATIC_ROOT, settings.DEBUG = tmp_path, False
+    settings.STORAGES = settings.STORAGES | {"staticfiles": manifest}
+    answer = client.get("/pages/broken")
+    assert answer.status_code == 500
+    assert answer["Content-Type"].startswith("text/plain")
+    assert answer["X-Request-ID"].encode() in answer.content
+
+
 @pytest.mark.parametrize("prefix", ["/api/test", "/webhooks"])
 @pytest.mark.parametrize(("kind", "status", "code"), CASES)
 def test_programs_get_json(client, prefix, kind, status, code) -> None:
