@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-SECONDS = 5.0
+SECONDS = 3.0
 # Beat writes down its turns every three minutes, and its shortest turn is seconds.
 BEAT_SILENCE = timedelta(minutes=10)
 

@@ -172,6 +172,25 @@ def test_an_address_that_is_not_this_machines_is_refused() -> None:
         running.check_port("192.0.2.1", 8000)
 
 
+@pytest.mark.parametrize(
+    ("host", "site", "names"),
+    [
+        ("127.0.0.1", "localhost", []),
+        ("::1", "localhost", []),
+        ("0.0.0.0", "localhost", ["thismachine"]),
+        ("192.0.2.7", "192.0.2.7", ["192.0.2.7"]),
+        ("2001:db8::7", "[2001:db8::7]", ["[2001:db8::7]"]),
+        ("desk.example", "desk.example", ["desk.example"]),
+    ],
+)
+def test_the_site_answers_to_the_name_that_it_was_given(
+    host: str, site: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.socket, "gethostname", lambda: "ThisMachine")
+    assert running.public_name(host) == site
+    assert running.names_of(host) == [*running.LOCAL, *names]
+
+
 def test_a_reserved_port_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing(running.socket.socket):
         def bind(self, address: object) -> None:

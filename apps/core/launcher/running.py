@@ -63,6 +63,23 @@ def check_port(host: str, port: int) -> None:
             ) from None
 
 
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - only compared with
+
+
+def public_name(host: str) -> str:
+    """How a browser spells the address that the web server listens on."""
+    if host in {*EVERY_ADDRESS, *LOCAL, "::1"}:
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def names_of(host: str) -> list[str]:
+    """The names under which the site answers: this machine's own, and the address or name that it was given."""
+    own = socket.gethostname() if host in EVERY_ADDRESS else public_name(host)
+    return [*LOCAL, *({own.lower()} - {*LOCAL, ""})]
+
+
 class Run:
     """One `make run`, from the lock to the orderly stop."""
 
@@ -126,10 +143,11 @@ class Run:
             "LOG_FORMAT": "console",
             "EMAIL_URL": f"file://{quote(str(mail))}",
         }
-        site = f"http://{'localhost' if self.host in {'127.0.0.1', '0.0.0.0', '::1', '::'} else self.host}:{self.port}"  # noqa: S104
+        site = f"http://{public_name(self.host)}:{self.port}"
         file = devenv.refresh(self.layout.env_file, {**addresses, "SITE_URL": site}, defaults)
+        hosts = {"ALLOWED_HOSTS": ",".join(names_of(self.host))}
         shared = {"PROMETHEUS_MULTIPROC_DIR": str(self.layout.metrics), "PYTHONUNBUFFERED": "1"}
-        return {**file, **shared, **os.environ}
+        return {**hosts, **file, **shared, **os.environ}
 
     def _manage(self, *arguments: str, env: Mapping[str, str], what: str) -> Child:
         name = arguments[0]
@@ -210,7 +228,7 @@ def demo_logins(env: Mapping[str, str]) -> str:
 
 def responds(host: str, port: int) -> bool:
     """Whether a web server answers, with whatever status."""
-    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    target = dict(zip(EVERY_ADDRESS, ("127.0.0.1", "::1"), strict=True)).get(host, host)
     connection = http.client.HTTPConnection(target, port, timeout=5)
     try:
         connection.request("GET", "/health/live", headers={"Host": "localhost"})
