@@ -21,12 +21,9 @@ BEAT_SILENCE = timedelta(minutes=10)
 
 def web() -> str:
     """What is wrong with the web server on PORT (8000); empty if it can serve requests."""
-    from config.env import load
-
-    host = load().allowed_hosts[0].lstrip(".")
     connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 8000), timeout=SECONDS)
     try:
-        connection.request("GET", "/health/ready", headers={"Host": host})
+        connection.request("GET", "/health/ready")
         answer = connection.getresponse()
         return "" if answer.status == 200 else f"{answer.status} {answer.read(500).decode(errors='replace')}"
     except (OSError, http.client.HTTPException) as error:
