@@ -246,3 +246,11 @@ def test_a_mail_servers_address() -> None:
 def test_an_address_that_is_no_mail_server(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="EMAIL_URL"):
         environment.email(url)
+
+
+def test_the_operators_table_of_variables_is_this_one() -> None:
+    text = (Path(environment.BASE_DIR) / "docs" / "operate.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \|", text, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(VARIABLES)
+    assert {"NAME_FILE", "RISKDESK_SECRETS_DIR"} <= set(re.findall(r"`([A-Z_]+)`", text))
+    assert all(field.description for field in Environment.model_fields.values())
