@@ -55,10 +55,10 @@ def read(path: str) -> str:
 
 
 def works(python: str) -> bool:
-    """Whether the environment's Python runs and has pip; one that was moved or half made does not."""
+    """Whether the environment's Python runs, is of this version and has pip; a moved or half made one does not."""
+    question = "import sys, pip; sys.exit(sys.version_info[:2] != (%d, %d))" % sys.version_info[:2]
     try:
-        command = [python, "-m", "pip", "--version"]
-        return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        return subprocess.call([python, "-c", question], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
 
@@ -86,7 +86,7 @@ def main(folder: str, files: List[str]) -> None:
     for name in files:
         command += ["-r", name]
     if subprocess.call(command) != 0:
-        fail("The packages could not be installed; see above. Is there a network, and room on the disk?.")
+        fail("The packages could not be installed; see above. Is there a network, and room on the disk?")
     with open(stamp, "w") as stream:
         stream.write(wanted)
 
