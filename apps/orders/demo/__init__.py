@@ -1,0 +1,1 @@
+"""Invented shops, for demonstrations: the same documents that a real platform sends."""
