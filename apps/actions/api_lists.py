@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import django_filters
+from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
+from django_filters.fields import IsoDateTimeField
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -21,6 +23,33 @@ from rest_framework.views import APIView
 from apps.actions.models import ActionCard
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
+LARGEST = 2**63
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC, for PostgreSQL refuses offsets that Python accepts; without a zone it is UTC already.
+
+    Raises:
+        OverflowError: at the ends of the calendar.
+    """
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class MomentField(IsoDateTimeField):
+    """A moment by ISO 8601."""
+
+    def clean(self, value: Any) -> Any:
+        found = super().clean(value)
+        try:
+            return in_utc(found) if found else found
+        except OverflowError:
+            raise forms.ValidationError("This moment is out of range.") from None
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):
+    """A bound in time."""
+
+    field_class = MomentField
 
 
 class CardFilter(django_filters.FilterSet):
@@ -33,8 +62,8 @@ class CardFilter(django_filters.FilterSet):
     subject = django_filters.CharFilter()
     scope = django_filters.CharFilter(field_name="scope__slug")
     can_execute = django_filters.BooleanFilter()
-    opened_after = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
-    opened_before = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="lt")
+    opened_after = MomentFilter(field_name="opened_at", lookup_expr="gte")
+    opened_before = MomentFilter(field_name="opened_at", lookup_expr="lt")
 
     class Meta:
         model = ActionCard
@@ -74,10 +103,11 @@ class CardPages(BasePagination):
     def _position(self, cursor: str) -> tuple[Decimal | datetime, int]:
         try:
             by, value, pk = base64.urlsafe_b64decode(cursor).decode().split("|")
-            found = parse_datetime(value) if by == "opened_at" else Decimal(value)
-            if by == self.by and found is not None and (isinstance(found, datetime) or found.is_finite()):
+            moment = parse_datetime(value) if by == "opened_at" else None
+            found = in_utc(moment) if moment else Decimal(value)
+            if by == self.by and (isinstance(found, datetime) or abs(found) < LARGEST) and 0 < int(pk) < LARGEST:
                 return found, int(pk)
-        except (ValueError, binascii.Error, InvalidOperation):
+        except (ValueError, OverflowError, binascii.Error, InvalidOperation):
             pass
         raise ValidationError({"cursor": ["This is not the cursor of a page of this list."]})
 

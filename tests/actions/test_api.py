@@ -237,7 +237,7 @@ def test_filters(query: str, expected: set[str]) -> None:
 @pytest.mark.parametrize(
     "query",
     ["type=unknown", "page_size=0", "page_size=201", "page_size=x", "cursor=x", "cursor=YXxifGM=", "opened_after=x",
-     "cursor=cHJpb3JpdHl8TmFOfDE="],
+     "cursor=cHJpb3JpdHl8TmFOfDE=", "opened_after=9999-12-31T23:59:59-23:00", "status=open&cursor=eA=="],
 )  # fmt: skip
 def test_malformed_questions_are_refused_with_the_field(api: APIClient, query: str) -> None:
     response = api.get(f"/api/cards/?{query}")

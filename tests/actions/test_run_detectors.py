@@ -1,4 +1,4 @@
-"""The commands: run_detectors and list_rules."""
+"""Running detectors by hand."""
 
 from __future__ import annotations
 
@@ -109,17 +109,3 @@ def test_a_failing_rule_is_named_and_the_others_are_done() -> None:
 def test_an_unknown_rule_is_refused_with_the_list() -> None:
     with pytest.raises(CommandError, match=r"no rule 'nothing'.*order-ageing"):
         run("--rule", "nothing")
-
-
-def test_all_rules_are_listed_with_their_thresholds() -> None:
-    out = StringIO()
-    with example_rule(title="An example", once_a_day=True, events=frozenset({"order.created"})) as rule:
-        RuleVersion.objects.create(
-            rule=rule.slug, number=3, enabled=False, settings={"days": 9}, reason="x", created_at="2026-01-01T00:00Z"
-        )
-        call_command("list_rules", stdout=out)
-    text = out.getvalue()
-    assert "example: An example (switched off)" in text
-    assert "judged once a day and after order.created" in text
-    assert "v3: days=9" in text
-    assert all(f"{rule.slug}: {rule.title}" in text for rule in rules)

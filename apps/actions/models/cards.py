@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 
 from apps.actions.models.rules import RuleVersion
 from apps.actions.querysets import ActionCardQuerySet
@@ -123,6 +125,7 @@ class ActionCard(models.Model):
             ),
             models.Index(fields=["-closed_at"], name="actioncard_closed"),
             models.Index(fields=["-opened_at"], name="actioncard_opened"),
+            GinIndex(OpClass(Upper("target"), "gin_trgm_ops"), name="actioncard_target_words"),
         ]
         permissions = [
             ("decide_actioncard", "Can approve, dismiss, escalate and annotate cards"),
