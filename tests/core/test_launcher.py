@@ -269,6 +269,16 @@ def test_quiet_children_are_heard_when_it_matters_and_a_full_disk_is_told_once(t
     supervisor.stop_all([])
 
 
+def test_a_progress_bar_is_seen_while_it_moves(tmp_path: Path) -> None:
+    lines: list[str] = []
+    supervisor = Supervisor(write=lines.append)
+    bar = "printf '\\r 10%%'; sleep 0.2; printf '\\r 50%%'; sleep 60"
+    child = supervisor.start("load_demo", ["sh", "-c", bar], env=os.environ, cwd=tmp_path, grace=5)
+    assert supervisor.wait_until(child, lambda: any("10%" in line for line in lines), patience=20)
+    supervisor.stop_all([])
+    assert lines[0].split("|")[1].strip() == "10%"
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     supervisor = Supervisor(write=lambda line: None)
     child = supervisor.start("web", ["/no/such/program"], env=os.environ, cwd=tmp_path)

@@ -25,6 +25,7 @@ NOTEWORTHY = re.compile(r"\b(WARNING|ERROR|FATAL|PANIC)\b|No space left")
 # Said by healthy servers at every start; neither asks anything of the person.
 HARMLESS = re.compile(r"the database system is starting up|Memory overcommit must be enabled")
 NO_SPACE = re.compile(r"No space left on device|ENOSPC|Disk quota exceeded")
+LINE_END = re.compile(rb"\r\n|\n|\r")  # progress bars go back to the line's beginning; each state becomes a line
 TAIL = 30
 
 
@@ -170,10 +171,10 @@ class Supervisor:
         if not data:
             self._selector.unregister(stream)
             stream.close()
-        *lines, child.rest = (child.rest + data).split(b"\n")
+        *lines, child.rest = LINE_END.split(child.rest + data)
         if not data and child.rest:
             lines, child.rest = [child.rest], b""
-        for line in lines:
+        for line in filter(bytes.strip, lines):
             self._log(child, line.decode(errors="replace").rstrip())
 
     def _log(self, child: Child, line: str) -> None:
