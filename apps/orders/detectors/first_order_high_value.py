@@ -23,7 +23,7 @@ class Settings(RuleSettings):
     )  # fmt: skip
     policy_factor: Decimal = Field(
         Decimal(4), ge=1, le=1000, title="Factor of the highest tier",
-        description="So many times the amount, or more, is of tier policy.",
+        description="Factor: so many times the amount, or more, is of tier policy.",
     )  # fmt: skip
     currency: str = Field(
         "", pattern="^([A-Z]{3})?$", title="Currency",
