@@ -130,8 +130,10 @@ def set_gauges(now: datetime) -> None:
     week = kpis.summary(cards=ActionCard.objects.all(), start=now - timedelta(days=7), end=now)
     metrics.false_positive_rate.set(week.false_positive_rate or 0)
     metrics.escalation_rate.set(week.escalation_rate or 0)
-    for currency, amount in week.revenue_protected.items():
-        metrics.revenue_protected.labels(currency).set(float(amount))
+    # Currencies of the week before too, so that the last amount in one of them does not stand for ever.
+    lately = ActionCard.objects.filter(closed_at__gte=now - timedelta(days=14)).order_by()
+    for currency in lately.values_list("currency", flat=True).distinct():
+        metrics.revenue_protected.labels(currency).set(float(week.revenue_protected.get(currency, 0)))
     last = max(last_good_runs(rule.slug for rule in rules if not rule.watch).values(), default=None)
     if last:
         metrics.last_good_run.set(last.timestamp())

@@ -201,6 +201,8 @@ def test_gauges_follow_the_queue(clock: Any) -> None:
     assert value("riskdesk_cards_false_positive_rate") == 1 / 5
     assert value("riskdesk_cards_escalation_rate") == 0
     assert value("riskdesk_revenue_protected", currency="USD") == 380
+    watch_at(clock, NOW + timedelta(days=8))
+    assert value("riskdesk_revenue_protected", currency="USD") == 0
 
 
 def test_decisions_and_runs_are_counted_after_commit(
