@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 from auditlog.admin import LogEntryAdmin
@@ -19,6 +17,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django_celery_beat import admin as _beat_admin  # noqa: F401  # registers what is replaced below
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
+from apps.core import exports
 from apps.core.models import Decision, DecisionText, Delivery, Scope, User
 from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
 
@@ -95,7 +94,9 @@ class PersonAdmin(UserAdmin):
     list_display = ["username", "email", "first_name", "last_name", "is_active", "is_staff", "roles", "last_login"]
     list_filter = ["is_active", "is_staff", "groups"]
     list_select_related = False
-    add_fieldsets = [(None, {"classes": ["wide"], "fields": ["username", "email", "usable_password", "password1", "password2"]})]
+    add_fieldsets = [
+        (None, {"classes": ["wide"], "fields": ["username", "email", "usable_password", "password1", "password2"]})
+    ]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
         ("Person", {"fields": ["first_name", "last_name", "email"]}),
@@ -216,7 +217,7 @@ class DecisionAdmin(ReadOnlyAdmin):
     search_fields = ["subject__startswith", "action__startswith", "actor_label__exact", "actor__username__exact"]
     search_help_text = "Subject (action_card:17), action or actor"
     inlines = [DecisionTextInline]
-    actions = ["export"]
+    actions = ["export_json", "export_csv"]
     fields = [
         "seq", "at", "scope", "actor_name", "action", "subject", "evidence_url", "payload", "text_digest", "prev_hash", "hash",
     ]  # fmt: skip
@@ -226,24 +227,28 @@ class DecisionAdmin(ReadOnlyAdmin):
         return decision.actor_name
 
     @admin.action(description="Export as JSON lines", permissions=["view"])
-    def export(self, request: HttpRequest, queryset: QuerySet[Decision]) -> StreamingHttpResponse:
-        rows = queryset.select_related("actor", "text").order_by("seq")
-        response = StreamingHttpResponse(json_lines(rows), content_type="application/x-ndjson")
-        response["Content-Disposition"] = 'attachment; filename="decisions.jsonl"'
-        return response
+    def export_json(self, request: HttpRequest, queryset: QuerySet[Decision]) -> StreamingHttpResponse:
+        return exports.as_json(queryset.select_related("actor", "text"))
 
-
-def json_lines(decisions: QuerySet[Decision]) -> Iterator[str]:
-    """Decisions in the specification's shape, one JSON object a line, oldest first, without loading them all."""
-    for decision in decisions.iterator(chunk_size=2_000):
-        yield json.dumps(decision.as_specified(), ensure_ascii=False) + "\n"
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Decision]) -> StreamingHttpResponse:
+        return exports.as_csv(queryset.select_related("actor", "text"))
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
     """How news went out: what waits, what failed and why."""
 
-    list_display = ["notification", "recipient", "channel", "status", "attempts", "next_attempt_at", "sent_at", "last_error"]
+    list_display = [
+        "notification",
+        "recipient",
+        "channel",
+        "status",
+        "attempts",
+        "next_attempt_at",
+        "sent_at",
+        "last_error",
+    ]
     list_filter = ["channel", "status"]
     list_select_related = ["notification__recipient"]
     show_full_result_count = False
@@ -288,5 +293,3 @@ class PeriodicTaskAdmin(ReadOnlyAdmin):
     @admin.display(description="when")
     def scheduler(self, task: PeriodicTask) -> str:
         return str(task.scheduler)
-
-

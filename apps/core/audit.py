@@ -13,7 +13,9 @@ def hidden(value: object) -> str:
     return "***"
 
 
-def audit(model: type[Model], *, mask: Iterable[str] = (), exclude: Iterable[str] = (), m2m: Iterable[str] = ()) -> None:
+def audit(
+    model: type[Model], *, mask: Iterable[str] = (), exclude: Iterable[str] = (), m2m: Iterable[str] = ()
+) -> None:
     """Record every change of a model's rows that goes through ``save()`` or ``delete()``.
 
     ``QuerySet.update`` and ``bulk_create`` leave no trace, so audited rows are saved one by one.

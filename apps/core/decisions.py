@@ -36,7 +36,16 @@ ERASED = "decision_text_erased"
 GENESIS = "0" * 64
 PERSONAL_KEYS = frozenset(
     [
-        *("name", "first_name", "last_name", "full_name", "customer_name", "billing_name", "shipping_name", "recipient"),
+        *(
+            "name",
+            "first_name",
+            "last_name",
+            "full_name",
+            "customer_name",
+            "billing_name",
+            "shipping_name",
+            "recipient",
+        ),
         *("email", "phone", "address", "address1", "address2", "street", "zip", "postcode", "ip", "ip_address"),
         *("message", "draft", "note", "text", "body"),
     ]

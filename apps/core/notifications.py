@@ -85,7 +85,9 @@ def notify(
 
 def _plan_deliveries(told: dict[User, int], kind: str) -> None:
     now = timezone.now()
-    unwanted = set(NotificationSetting.objects.filter(user__in=told, kind=kind, email=False).values_list("user_id", flat=True))
+    unwanted = set(
+        NotificationSetting.objects.filter(user__in=told, kind=kind, email=False).values_list("user_id", flat=True)
+    )
     rows = []
     for person, notification in told.items():
         mail = bool(person.email) and person.pk not in unwanted

@@ -59,7 +59,9 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.TEAM_LEAD: _LEAD,
     Role.SUPPORT_MANAGER: _MANAGER,
     Role.SUPPORT_DIRECTOR: _MANAGER | _ALL_SCOPES | {"core.view_decision"},
-    Role.RISK_MANAGER: _MANAGER | _ALL_SCOPES | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"},
+    Role.RISK_MANAGER: _MANAGER
+    | _ALL_SCOPES
+    | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"},
     Role.OPERATOR: _SEE_ORDERS | _DECIDE_CARDS | _SEE_RULES | _RAISE_FLAGS,
     Role.CONTENT_OWNER: _RAISE_FLAGS,
     Role.AUDITOR: _ALL_SCOPES | {"*.view_*"},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from io import StringIO
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
+from apps.core import exports
 from apps.core.decisions import Entry, record, record_many, system
 from apps.core.models import Decision, Delivery, User
 from apps.core.notifications import notify
@@ -62,14 +66,30 @@ def test_nobody_edits_decisions(client: Client, three_decisions: None) -> None:
 def test_an_operator_may_not_read_the_log(client: Client, three_decisions: None) -> None:
     signed_in(client, Role.OPERATOR)
     assert client.get(reverse(DECISIONS)).status_code == 403
-    assert client.post(reverse(DECISIONS), {"action": "export", "_selected_action": [1]}).status_code == 403
+    for action in ("export_json", "export_csv"):
+        assert client.post(reverse(DECISIONS), {"action": action, "_selected_action": [1]}).status_code == 403
 
 
-def test_decisions_are_exported_as_specified(client: Client, three_decisions: None) -> None:
+def downloaded(client: Client, action: str, *chosen: int) -> tuple[str, str]:
+    """The type and text of an export."""
+    form = {"action": action, "_selected_action": chosen, "index": 0}
+    answer = client.post(reverse(DECISIONS), form)
+    assert "attachment" in answer["Content-Disposition"]
+
+    async def collect() -> bytes:
+        return b"".join([part async for part in answer.streaming_content])
+
+    return answer["Content-Type"], async_to_sync(collect)().decode()
+
+
+def test_decisions_are_exported_as_specified(
+    client: Client, three_decisions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH", 1)
     signed_in(client, Role.AUDITOR)
-    answer = client.post(reverse(DECISIONS), {"action": "export", "_selected_action": [3, 1], "index": 0})
-    assert answer["Content-Type"] == "application/x-ndjson"
-    lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+    kind, text = downloaded(client, "export_json", 3, 1)
+    assert kind == "application/x-ndjson"
+    lines = [json.loads(line) for line in text.splitlines()]
     assert [line["seq"] for line in lines] == [1, 3]
     wanted = {
         "scope": "risk-monitoring",
@@ -80,6 +100,17 @@ def test_decisions_are_exported_as_specified(client: Client, three_decisions: No
         "payload": {"days": 1},
     }
     assert lines[0].items() >= wanted.items()
+
+
+def test_decisions_are_exported_for_spreadsheets_without_formulas(client: Client) -> None:
+    record(Entry(scope="s", actor=system("tests"), action="noted", subject="x:1", rationale="=HYPERLINK(1)"))
+    record(Entry(scope="s", actor=system("tests"), action="noted", subject="x:2", rationale='"a", b'))
+    signed_in(client, Role.AUDITOR)
+    kind, text = downloaded(client, "export_csv", 1, 2)
+    assert kind.startswith("text/csv")
+    rows = list(csv.DictReader(StringIO(text)))
+    assert [row["rationale"] for row in rows] == ["'=HYPERLINK(1)", '"a", b']
+    assert [row["hash"] for row in rows] == [decision.hash for decision in Decision.objects.order_by("seq")]
 
 
 def test_the_list_of_decisions_takes_few_queries(client: Client, django_assert_max_num_queries: object) -> None:
@@ -97,7 +128,13 @@ def test_an_administrator_makes_a_person_and_gives_a_role(client: Client) -> Non
     assert client.post(reverse("admin:core_user_add"), new).status_code == 302
     nina = User.objects.get(username="nina")
     operators = Group.objects.get(name=Role.OPERATOR)
-    edit = {"username": "nina", "email": "nina@example.com", "is_active": "on", "is_staff": "on", "groups": [operators.pk]}
+    edit = {
+        "username": "nina",
+        "email": "nina@example.com",
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [operators.pk],
+    }
     assert client.post(reverse("admin:core_user_change", args=[nina.pk]), edit).status_code == 302
     assert User.objects.get(pk=nina.pk).has_perm("actions.decide_actioncard")
 
@@ -150,6 +187,8 @@ def test_who_tries_failed_mails_again(client: Client, role: Role, status: str) -
     mail = Delivery.objects.get(channel="email")
     Delivery.objects.filter(pk=mail.pk).update(status="failed", attempts=6)
     signed_in(client, role)
-    client.post(reverse("admin:core_delivery_changelist"), {"action": "try_again", "_selected_action": [mail.pk], "index": 0})
+    client.post(
+        reverse("admin:core_delivery_changelist"), {"action": "try_again", "_selected_action": [mail.pk], "index": 0}
+    )
     mail.refresh_from_db()
     assert mail.status == status

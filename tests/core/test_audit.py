@@ -28,7 +28,9 @@ def test_what_people_edit_is_audited(rf: RequestFactory) -> None:
     edited = {
         model._meta.label
         for model, page in admin.site._registry.items()
-        if page.has_change_permission(request) or page.has_add_permission(request) or page.has_delete_permission(request)
+        if page.has_change_permission(request)
+        or page.has_add_permission(request)
+        or page.has_delete_permission(request)
     }
     audited = {model._meta.label for model in auditlog.get_models()}
     assert edited - audited == set(NOT_AUDITED)

@@ -25,9 +25,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def flag(scope: Scope | None, source: str) -> RiskFlag:
-    return RiskFlag.objects.create(
-        scope=scope, level=3, title=source, description="d", source=source, raised_at=NOON
-    )
+    return RiskFlag.objects.create(scope=scope, level=3, title=source, description="d", source=source, raised_at=NOON)
 
 
 @pytest.fixture
