@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
-from apps.core.facts import evidence
+from apps.core.facts import evidence, label
 from apps.core.home import address
 from apps.core.templatetags.desk import ago, badge
 from apps.escalation.models import RiskFlag
@@ -28,6 +28,12 @@ def source_url(source: str) -> str:
     kind, _, key = source.partition(":")
     name = SOURCE_PAGES.get(kind, "")
     return address(name, int(key)) if name and key.isdigit() else ""
+
+
+def source_words(source: str) -> str:
+    """``action_card:17`` as ``Action card 17``."""
+    kind, _, key = source.partition(":")
+    return f"{label(kind)} {key}".strip()
 
 
 def level_tone(level: int) -> str:
@@ -68,7 +74,8 @@ class RiskFlagAdmin(ScopedAdmin, ReadOnlyAdmin):
     @admin.display(description="raised from")
     def source_link(self, flag: RiskFlag) -> SafeString | str:
         url = source_url(flag.source)
-        return format_html('<a href="{}">{}</a>', url, flag.source) if url else flag.source
+        words = source_words(flag.source)
+        return format_html('<a href="{}">{}</a>', url, words) if url else words
 
     @admin.display(description="raised", ordering="raised_at")
     def age(self, flag: RiskFlag) -> SafeString:
@@ -94,6 +101,7 @@ class RiskFlagAdmin(ScopedAdmin, ReadOnlyAdmin):
             "now": timezone.now(),
             "tone": level_tone(flag.level),
             "source_url": source_url(flag.source),
+            "source": source_words(flag.source),
             "evidence": evidence(flag.evidence),
         }
         return TemplateResponse(request, "escalation/flag.html", context)

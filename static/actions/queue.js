@@ -76,6 +76,6 @@
   }));
 
   // A decision page begins at its first question.
-  const first = document.querySelector("form[data-once] input[type=radio]:checked") || document.querySelector("form[data-once] :is(input:not([type=hidden]), textarea, select)");
+  const first = document.querySelector(".decide form[data-once] input[type=radio]:checked") || document.querySelector(".decide form[data-once] :is(input:not([type=hidden]), textarea, select)");
   if (first) first.focus({ preventScroll: true });
 })();

@@ -31,7 +31,9 @@ class ThresholdForm(forms.Form):
         self.settings: RuleSettings | None = None
         for name, field in threshold_fields(rule.settings).items():
             self.fields[name] = field
-        self.order_fields([*rule.settings.model_fields, "enabled", "reason"])
+        # What every rule has comes after what is the rule's own.
+        names = sorted(rule.settings.model_fields, key=lambda name: name in RuleSettings.model_fields)
+        self.order_fields([*names, "enabled", "reason"])
 
     def clean(self) -> dict[str, Any]:
         """Let the schema itself judge, so that the form can accept nothing that the rule would refuse."""
