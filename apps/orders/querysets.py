@@ -28,6 +28,13 @@ class OfStoreQuerySet(models.QuerySet[Any]):
         return in_scope(self, user, "store__scope")
 
 
+class OfOrderQuerySet(models.QuerySet[Any]):
+    """Rows that belong to an order."""
+
+    def visible_to(self, user: User) -> Self:
+        return in_scope(self, user, "order__store__scope")
+
+
 class OrderQuerySet(models.QuerySet["Order"]):  # type: ignore[name-defined]  # forward reference, no cycle
     def visible_to(self, user: User) -> Self:
         return in_scope(self, user, "store__scope")

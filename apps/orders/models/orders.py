@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.orders.models.catalog import Customer, Product, Store
-from apps.orders.querysets import FulfillmentQuerySet, OfStoreQuerySet, OrderQuerySet, RefundQuerySet
+from apps.orders.querysets import FulfillmentQuerySet, OfOrderQuerySet, OfStoreQuerySet, OrderQuerySet, RefundQuerySet
 
 
 class ShippingMethod(models.TextChoices):
@@ -239,11 +239,16 @@ class Transaction(models.Model):
     error_code = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField()
 
+    objects = OfOrderQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="transaction_external")]
         indexes = [
             models.Index(F("created_at"), condition=Q(status__in=["failure", "error"]), name="transaction_failed"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.amount} {self.currency}"
 
 
 class Dispute(models.Model):
