@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.actions import metrics
+from apps.actions.freshness import last_good_runs
 from apps.actions.models import RuleRun, RuleVersion
 from apps.actions.reconcile import Reconciled, reconcile
 from apps.actions.rules import Rule, Subjects
@@ -23,6 +24,8 @@ logger = structlog.get_logger(__name__)
 
 _SWEEP, _RULE = 7_246_903, 7_246_904  # classes of advisory locks, any two constants
 LOCK_TIMEOUT = "60s"
+STATEMENT_TIMEOUT = "120s"
+"""A query of a rule that takes longer fails the rule, before it costs the others the task's whole time."""
 
 
 def run_rules(
@@ -56,12 +59,20 @@ def run_rules(
     chosen = [registry[slug] for slug in rules] if rules is not None else [rule for rule in registry if not rule.watch]
     if events:
         chosen = [rule for rule in chosen if rule.events & events]
+    if subjects is None and rules is None:
+        chosen = _longest_waiting_first(chosen)
     found = []
     for rule in chosen:
         run = _run(rule, now, trigger, subjects, dry_run=dry_run, named=rules is not None)
         if run is not None:
             found.append(run)
     return found
+
+
+def _longest_waiting_first(chosen: list[Rule]) -> list[Rule]:
+    """In this order a sweep that a hanging rule brought to the task's time limit does not starve the same rules each time."""
+    last = last_good_runs(rule.slug for rule in chosen)
+    return sorted(chosen, key=lambda rule: last[rule.slug].timestamp() if rule.slug in last else 0.0)
 
 
 def _run(
@@ -134,7 +145,9 @@ def _reconciled(rule: Rule, version: RuleVersion, run: RuleRun, subjects: Subjec
     with connection.cursor() as cursor:
         # Runs of one rule after events and its sweep take turns, so that none judges by facts older than those by which
         # the one before it reconciled.
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"
+        )
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_RULE, rule.slug])
     hits = rule.detect(now=run.as_of, settings=settings, subjects=subjects)
     recorded_at = timezone.now() if run.trigger == RuleRun.Trigger.COMMAND else run.as_of

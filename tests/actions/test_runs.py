@@ -249,6 +249,38 @@ def test_the_time_limit_is_recorded_and_passed_on() -> None:
     assert RuleRun.objects.get().error == "The time limit of the task was reached."
 
 
+def test_a_query_that_hangs_fails_its_rule_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(**_: Any) -> Iterator[Hit]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        yield hit()
+
+    monkeypatch.setattr(runs, "STATEMENT_TIMEOUT", "1500ms")
+    with example_rule(hanging, slug="broken"), example_rule([hit()], slug="works"):
+        failed, good = sweep("broken", "works")
+    assert (failed.status, good.status) == ("failed", "succeeded")
+    assert "statement timeout" in failed.error
+
+
+def test_a_sweep_begins_with_the_rules_that_waited_longest() -> None:
+    order: list[str] = []
+
+    def noted(slug: str) -> Any:
+        def detect(**_: Any) -> Iterator[Hit]:
+            order.append(slug)
+            yield from ()
+
+        return detect
+
+    with example_rule(noted("a"), slug="a"), example_rule(noted("b"), slug="b"), example_rule(noted("c"), slug="c"):
+        sweep("b")
+        with time_machine.travel(NOW + MINUTES, tick=False):
+            sweep("a")
+        order.clear()
+        run_rules(now=NOW + 2 * MINUTES, trigger="schedule")
+    assert order == ["c", "b", "a"]
+
+
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(KeyError):
         sweep("no-such-rule")
