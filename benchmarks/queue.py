@@ -93,7 +93,7 @@ _FILL = """
         (ARRAY['low', 'safety', 'policy'])[1 + n %% 3], n %% 3 > 0, md5(n::text)
     FROM (
         SELECT n, n %% 1000 < %(waiting)s AS waits, now() - n * interval '20 seconds' AS opened,
-            (10 + (n::bigint * 7919) %% 99000 / 100.0)::numeric(14, 2) AS impact, %(ids)s::bigint[] AS scopes
+            (10 + (n::bigint * 7919) %% 98993 / 100.0)::numeric(14, 2) AS impact, %(ids)s::bigint[] AS scopes
         FROM generate_series(%(first)s, %(last)s) AS n
     ) AS made
 """
@@ -193,6 +193,8 @@ def pages(requests: int, cards: int) -> list[Page]:
         ("queue, search that finds one", f"{QUEUE}?q=%23{cards // 1000 * 1000 - 999}", everyone),
         ("queue, every state", f"{QUEUE}?status=all", everyone),
         ("card", f"{QUEUE}{some}/change/", everyone),
+        ("dashboard", f"{QUEUE}dashboard/", everyone),
+        ("home page", "/admin/", everyone),
         ("API, first page", "/api/cards/", operator),
     ]
     listed = [Page(title, url, who, requests) for title, url, who in ours]
