@@ -12,12 +12,16 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from apps.core.home import address
+
 MOST_ITEMS = 20
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _UNITS = ("days", "hours", "minutes", "seconds")
 _SHARES = ("share", "rate", "probability", "baseline")
+# Kinds of rows whose numbers in evidence lead to a page.
+_PAGES = frozenset({"order", "customer", "product", "fulfillment", "refund", "store"})
 _AMOUNTS = ("total", "amount", "impact", "price", "value", "refunded", "loss")
 
 
@@ -29,6 +33,7 @@ class Fact:
         moment: set where it is a time.
         parts: set where it consists of further facts.
         columns, rows: set where it is a list of like things, shown as a table.
+        links: set where it names rows that have pages: their numbers and addresses.
     """
 
     label: str
@@ -37,6 +42,7 @@ class Fact:
     parts: tuple[Fact, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Fact, ...], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,27 @@ def label(key: str) -> str:
 
 
 def facts(data: Any) -> tuple[Fact, ...]:
-    """The facts of a JSON object, in its order; whatever is not an object becomes one fact."""
+    """The facts of a JSON object; whatever is not an object becomes one fact.
+
+    The database keeps no order of keys, so facts are ordered by what they are: words, numbers, times, names of rows,
+    and what consists of further facts.
+    """
     if not isinstance(data, Mapping):
         return (_fact("data", data, ""),)
     currency = data.get("currency", "")
     shown = [(key, value) for key, value in data.items() if key != "currency" or not _has_amount(data)]
-    return tuple(_fact(str(key), value, str(currency)) for key, value in shown)
+    return tuple(sorted((_fact(str(key), value, str(currency)) for key, value in shown), key=_place))
+
+
+def _place(fact: Fact) -> int:
+    """Where a fact stands among its like."""
+    if fact.parts or fact.rows:
+        return 4
+    if fact.links or fact.label.endswith((" ID", " IDs")):
+        return 3
+    if fact.moment:
+        return 2
+    return 1 if fact.text[:1].isdigit() and not fact.text.startswith("20") else 0
 
 
 def evidence(entries: Any) -> list[Evidence]:
@@ -96,8 +117,25 @@ def _last_word(key: str) -> str:
     return words[-1].lower() if words else ""
 
 
+def _links(key: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Addresses of the rows that ``orderId``, ``productIds`` or ``affectedOrders`` name; empty for anything else."""
+    words = [word.lower() for word in _WORDS.findall(key)]
+    if words[-1:] in (["id"], ["ids"]):
+        kind = " ".join(words[:-1])
+    else:
+        kind = words[1].removesuffix("s") if words[:1] == ["affected"] and len(words) == 2 else ""
+    numbers = value if isinstance(value, list) else [value]
+    if kind not in _PAGES or not numbers or not all(type(number) is int for number in numbers):
+        return ()
+    pages = [(str(number), address(f"admin:orders_{kind}_change", number)) for number in numbers[:MOST_ITEMS]]
+    return tuple(pages) if all(url for _, url in pages) else ()
+
+
 def _fact(key: str, value: Any, currency: str) -> Fact:
     name = label(key)
+    if links := _links(key, value):
+        more = len(value) - MOST_ITEMS if isinstance(value, list) else 0
+        return Fact(name, f"and {more:,} more" if more > 0 else "", links=links)
     if isinstance(value, Mapping):
         if value and all(re.fullmatch("[A-Z]{3}", str(code)) for code in value):
             return Fact(name, " and ".join(_text("amount", amount, str(code)) for code, amount in value.items()))
@@ -169,7 +207,7 @@ def _number(key: str, value: float) -> str:
     if unit:
         return f"{value:,g} {unit if value != 1 else unit[:-1]}"
     if isinstance(value, float) and 0 <= value <= 1 and any(word in words for word in (*_SHARES, "threshold")):
-        return f"{value * 100:.3g} %"
+        return f"{value * 100:.3g} %" if value == 0 or value >= 0.0001 else "below 0.01 %"
     # Numbers of rows are names, not quantities, so they are written without separators.
     return str(value) if words and words[-1] in ("id", "ids", "orders", "number") else f"{value:,.10g}"
 

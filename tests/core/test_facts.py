@@ -44,7 +44,7 @@ def test_keys_become_labels(key: str, text: str) -> None:
         ({"total": "1249.00", "currency": "EUR"}, "1,249.00 EUR"),
         ({"refundRate": 0.082}, "8.2 %"),
         ({"count": 12345}, "12,345"),
-        ({"orderId": 12345}, "12345"),
+        ({"orderNumber": 12345}, "12345"),
         ({"isNew": True}, "yes"),
         ({"carrier": None}, "unknown"),
         ({"status": "in_transit"}, "in transit"),
@@ -64,7 +64,7 @@ def test_times_are_times() -> None:
 
 
 def test_like_things_become_a_table() -> None:
-    (fact,) = facts({"lines": [{"title": "Lamp", "price": "50.00"}, {"title": "Rug"}], "currency": "EUR"})[:1]
+    fact = facts({"lines": [{"title": "Lamp", "price": "50.00"}, {"title": "Rug"}], "currency": "EUR"})[-1]
     assert fact.columns == ("Title", "Price")
     assert [[cell.text for cell in row] for row in fact.rows] == [["Lamp", "50.00 EUR"], ["Rug", ""]]
 
@@ -82,3 +82,21 @@ def test_anything_can_be_shown(data: Any) -> None:
     for fact in facts(data):
         assert isinstance(fact.label, str)
     evidence([data])
+
+
+def test_rows_that_have_pages_are_linked() -> None:
+    (fact,) = facts({"affectedOrders": [4, 5]})
+    assert fact.links == (("4", "/admin/orders/order/4/change/"), ("5", "/admin/orders/order/5/change/"))
+    assert facts({"orderId": 4})[0].links == (("4", "/admin/orders/order/4/change/"),)
+    for odd in ({"orderId": "4"}, {"orderId": True}, {"requestId": 4}, {"affectedOrders": []}, {"affected": [4]}):
+        assert facts(odd)[0].links == ()
+
+
+def test_facts_stand_by_what_they_are() -> None:
+    data = {"orderId": 4, "createdAt": "2026-03-02T09:55:00+00:00", "days": 3, "status": "open", "limits": {"a": 1}}
+    assert [fact.label for fact in facts(data)] == ["Status", "Days", "Created at", "Order ID", "Limits"]
+
+
+def test_tiny_shares_are_not_written_as_powers() -> None:
+    assert words({"probability": 4.4e-11}) == {"Probability": "below 0.01 %"}
+    assert words({"probability": 0.0}) == {"Probability": "0 %"}

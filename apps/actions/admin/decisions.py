@@ -196,7 +196,7 @@ class NotOffered(DomainError):
 def _why_not(card: ActionCard, step: Step) -> DomainError:
     if step.needs_execution and step.fits(card):
         return services.CannotExecute(
-            "Nothing that Riskdesk can do is installed for this card; it needs a person's own work."
+            "None of the actions for this card can be done: its store may not be connected. It needs a person's own work."
         )
     if step.needs_execution and not card.can_execute:
         return services.CannotExecute()

@@ -121,9 +121,11 @@ def card_page(admin: ActionCardAdmin, request: HttpRequest, pk: str) -> HttpResp
         for execution in card.executions.select_related("requested_by")
     ]
     last_good = last_good_runs([card.rule])
+    steps = offered(admin, request, card)
     context = card_context(admin, request, card, now) | {
         "title": card.target,
-        "steps": offered(admin, request, card),
+        "steps": steps,
+        "approvable": any(offer["step"].slug == "approve" for offer in steps),
         "may_decide": request.user.has_perm("actions.decide_actioncard"),
         "evidence": evidence(card.evidence),
         "checked_at": last_good.get(card.rule),
