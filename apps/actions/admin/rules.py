@@ -67,7 +67,7 @@ def standings(request: HttpRequest, now: datetime) -> list[Standing]:
         .order_by("rule", "-started_at")
         .distinct("rule")
     }
-    runs: dict[str, dict[str, Any]] = {
+    runs: dict[str, Any] = {
         row["rule"]: dict(row)
         for row in RuleRun.objects.filter(started_at__gte=now - timedelta(days=7))
         .order_by()
