@@ -44,9 +44,9 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "orders.reconciliationrun": (TRAIL, 50, "retry", "Reconciliations"),
     "orders.importrun": (TRAIL, 60, "import", "Imports"),
     "orders.datarequest": (TRAIL, 65, "user", "Data requests"),
-    "core.notification": (TRAIL, 70, "bell", "Notifications"),
-    "core.auditentry": (TRAIL, 80, "history", "Changes"),
+    "core.delivery": (TRAIL, 70, "mail", "Mails and news"),
     "auditlog.logentry": (TRAIL, 80, "history", "Changes"),
+    "django_celery_beat.periodictask": (TRAIL, 90, "clock", "Schedule"),
 }
 
 

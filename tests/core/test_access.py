@@ -34,8 +34,22 @@ STOCK = {"changelist": "view", "history": "view", "change": "view", "add": "add"
 OFFERED: dict[str, frozenset[str]] = {
     "core.user": frozenset(VERBS),
     "core.scope": frozenset(VERBS),
+    "orders.store": frozenset({"view", "add", "change"}),
 }
-READ_ONLY = {
+OF_A_STORE = {
+    "orders.customer",
+    "orders.product",
+    "orders.order",
+    "orders.fulfillment",
+    "orders.refund",
+    "orders.transaction",
+    "orders.dispute",
+    "orders.webhookdelivery",
+    "orders.reconciliationrun",
+    "orders.importrun",
+    "orders.datarequest",
+}
+READ_ONLY = OF_A_STORE | {
     "auth.group",
     "core.decision",
     "core.delivery",
@@ -74,7 +88,7 @@ OPEN_TO_STAFF = {
 }  # fmt: skip
 
 # Models whose rows belong to a scope.
-SCOPED = {"core.scope", "escalation.riskflag", "actions.actioncard", "actions.execution"}
+SCOPED = {"core.scope", "escalation.riskflag", "actions.actioncard", "actions.execution", "orders.store"} | OF_A_STORE
 
 # Something in many forms; a form that was not offered must not take it.
 FORGED = {"name": "forged", "status": "forged", "level": "1", "enabled": "on", "action": "forged", "reason": "forged"}
