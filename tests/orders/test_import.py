@@ -275,3 +275,15 @@ def test_payments_alone_take_the_time_of_their_known_order(tmp_path):
     payments.write_text("order,id,paid\n1,a,10\nnobody,b,10\n")
     assert "payments.csv, line 3: order nobody is not known" in run(payments, str(mapping))
     assert Transaction.objects.get().created_at == Order.objects.get().created_at
+
+
+def test_times_that_a_mapping_does_not_call_so_are_checked_all_the_same(tmp_path):
+    mapping = tmp_path / "own.toml"
+    mapping.write_text(
+        'title = "x"\nstore = "x"\n[[files]]\nname = "*"\n[[files.rows]]\nkind = "orders"\n[files.rows.fields]\n'
+        'external_id = "order_id"\nnumber = "order_id"\ncurrency = "=USD"\ncreated_at = "created_at"\n'
+        'updated_at = "created_at"\ntotal = "total"\n'
+    )
+    path = table(tmp_path, {"created_at": "2026-03-01"}, {"order_id": "2", "created_at": "junk+00:00"})
+    assert "line 3: created_at 'junk+00:00' is not a time" in run(path, str(mapping))
+    assert Order.objects.get().created_at == datetime(2026, 3, 1, tzinfo=UTC)

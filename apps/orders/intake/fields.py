@@ -29,10 +29,11 @@ from apps.orders.intake.mapping import (
 )
 from apps.orders.intake.writer import Target
 
-Cell = str | datetime | None
-Cells = list[Cell]
-Get = Callable[[Cells], Any]
+Cells = list[str]
+"""A line's values; times are ISO 8601 in UTC, which sort as text, and nothing is empty text."""
+Get = Callable[[Cells], str | None]
 Put = Callable[[Cells], str]
+Convert = Callable[[str, str], str]
 NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _IDS = 64
@@ -66,8 +67,7 @@ class Emitter:
         if missing:
             raise BadLine(f"the mapping gives {spec.kind} no {', '.join(missing)}")
         self._puts = [
-            _put(name, hints[name], _getter(one, places), name in needed, self.target)
-            for name, one in spec.fields.items()
+            _put(name, hints[name], one, places, name in needed, self.target) for name, one in spec.fields.items()
         ]
 
     def __call__(self, cells: Cells) -> str | None:
@@ -113,17 +113,15 @@ class LineReader:
             raise BadLine(f"{len(values)} cells instead of {self.width}")
         cells: Cells = [*values, *self._padding]
         for name, place, blankable in self._times:
-            value = cells[place]
-            if not value:
-                cells[place] = None
+            if not cells[place]:
                 continue
-            read = self._time(name, str(value))
+            read = self._time(name, cells[place])
             if blankable and self._as_of is not None and read > self._as_of:
                 if place == self._born:
                     raise LaterLine
-                cells[place] = None
+                cells[place] = ""
             else:
-                cells[place] = read
+                cells[place] = read.isoformat()
         return cells
 
     def _time(self, name: str, value: str) -> datetime:
@@ -133,7 +131,7 @@ class LineReader:
             raise BadLine(f"{name} {value[:40]!r} is not a time") from None
         if not 1900 < read.year < 9000:
             raise BadLine(f"{name} {value[:40]!r} is out of range")
-        return read if read.tzinfo else read.replace(tzinfo=self._zone)
+        return (read if read.tzinfo else read.replace(tzinfo=self._zone)).astimezone(UTC)
 
 
 def columns_of(spec: FileSpec) -> set[str]:
@@ -173,10 +171,10 @@ def _getter(spec: FieldSpec, places: dict[str, int]) -> Get:
             return lambda cells: cells[place]
         case First():
             several = [places[name] for name in spec.first]
-            return lambda cells: next((cells[one] for one in several if cells[one]), None)
+            return lambda cells: next((cells[one] for one in several if cells[one]), "")
         case Latest():
             times = [places[name] for name in spec.latest]
-            return lambda cells: max((cells[one] for one in times if cells[one]), default=None)  # type: ignore[type-var]
+            return lambda cells: max([cells[one] for one in times])
         case Given():
             given, then, otherwise = [places[name] for name in spec.given], spec.then, spec.otherwise
             return lambda cells: then if any(cells[one] for one in given) else otherwise
@@ -192,7 +190,7 @@ def _translation(spec: Translated, places: dict[str, int]) -> Get:
     values = {key.casefold(): value for key, value in spec.values.items()}
 
     def translate(cells: Cells) -> str | None:
-        value = str(cells[place] or "").strip().casefold()
+        value = cells[place].strip().casefold()
         if value not in values and otherwise is None:
             raise BadLine(f"{spec.column} {value[:40]!r} is unknown")
         return values.get(value, otherwise)
@@ -200,60 +198,64 @@ def _translation(spec: Translated, places: dict[str, int]) -> Get:
     return translate
 
 
-def _put(name: str, hint: Any, get: Get, needed: bool, target: Target) -> Put:
+def _put(name: str, hint: Any, spec: FieldSpec, places: dict[str, int], needed: bool, target: Target) -> Put:
     """A closure that gives a field's value as text for COPY, or says what is wrong with it."""
-    convert: Callable[[str, Any], str]
-    if hint is Decimal:
-        convert = _amount
-    elif hint is int:
-        convert = _number
-    elif hint is str:
-        convert = _texts(name, target)
-    else:
-        convert = _moment
+    empty = "" if hint is str else NULL
+    convert = _converter(name, hint, target)
+    if isinstance(spec, str) and spec.startswith("="):
+        constant = convert(name, spec[1:]) if spec[1:] else empty
+        return lambda cells: constant
+    get = _getter(spec, places)
 
     def put(cells: Cells) -> str:
         value = get(cells)
-        if value is None or value == "":
+        if not value:
             if needed:
                 raise BadLine(f"{name} is missing")
-            return "" if hint is str else NULL
+            return empty
         return convert(name, value)
 
     return put
 
 
-def _amount(name: str, value: Any) -> str:
+def _converter(name: str, hint: Any, target: Target) -> Convert:
+    if hint is Decimal:
+        return _amount
+    if hint is int:
+        return _number
+    return _texts(name, target) if hint is str else _moment
+
+
+def _amount(name: str, value: str) -> str:
     try:
         number = Decimal(value)
         if not number.is_finite() or abs(number) >= 10**12:
             raise InvalidOperation
     except InvalidOperation:
-        raise BadLine(f"{name} {str(value)[:40]!r} is not an amount") from None
-    return str(value)
+        raise BadLine(f"{name} {value[:40]!r} is not an amount") from None
+    return value
 
 
-def _number(name: str, value: Any) -> str:
+def _number(name: str, value: str) -> str:
     try:
         number = int(value)
     except ValueError:
-        raise BadLine(f"{name} {str(value)[:40]!r} is not a number") from None
+        raise BadLine(f"{name} {value[:40]!r} is not a number") from None
     if not 0 <= number < 2**31:
         raise BadLine(f"{name} {number} is out of range")
     return str(number)
 
 
-def _moment(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise BadLine(f"{name} {value[:40]!r} is not a time") from None
-        value = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return str(value.isoformat())
+def _moment(name: str, value: str) -> str:
+    """A time, also of a column that the mapping does not call one."""
+    try:
+        read = datetime.fromisoformat(value)
+    except ValueError:
+        raise BadLine(f"{name} {value[:40]!r} is not a time") from None
+    return value if read.tzinfo else f"{value}+00:00"
 
 
-def _texts(name: str, target: Target) -> Callable[[str, Any], str]:
+def _texts(name: str, target: Target) -> Convert:
     """How texts of a column are checked: ids must fit, choices must exist, other texts are cut."""
     limit, choices, is_id = _IDS, frozenset[str](), True
     model = next(one for one in apps.get_app_config("orders").get_models() if one._meta.db_table == target.table)
@@ -265,8 +267,7 @@ def _texts(name: str, target: Target) -> Callable[[str, Any], str]:
     except FieldDoesNotExist:
         pass  # a reference, such as order_ref
 
-    def convert(name: str, value: Any) -> str:
-        text = str(value)
+    def convert(name: str, text: str) -> str:
         if choices and text not in choices:
             raise BadLine(f"{name} {text[:40]!r} is none of {', '.join(sorted(choices))}")
         if len(text) > limit:

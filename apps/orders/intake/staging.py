@@ -17,6 +17,9 @@ from apps.orders.intake.mapping import FileSpec, Mapping
 from apps.orders.intake.writer import TARGETS, Target
 from apps.orders.models import Store
 
+JOINED = frozenset({"customers", "products", "orders", "fulfillments", "refunds"})
+"""Kinds that others are joined to."""
+
 
 class Staging:
     """The temporary tables of one import into one store."""
@@ -115,9 +118,10 @@ class Staging:
             statement = target.statement(f"stage_{target.name}")
             cursor.execute(statement, {"store": self.store.pk, "now": self.now})
             written = cursor.rowcount
-        # Later kinds are joined to this one, and the planner must know how large it is now.
-        if written:
-            self._run(f"ANALYZE {target.table}")
+        # Later kinds are joined to these columns, and the planner must know how many values there are now.
+        columns = {"orders_fulfillment": "order_id, external_id", "orders_refund": "order_id, external_id"}
+        if written and target.name in JOINED:
+            self._run(f"ANALYZE {target.table} ({columns.get(target.table, 'store_id, external_id')})")
         return staged, written
 
     def orphans(self, target: Target, most: int) -> Iterator[tuple[str, int, str]]:

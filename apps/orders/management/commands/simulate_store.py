@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError("The demo store is not there; run `manage.py load_demo` first.")
         shop = make_shop(store)
         # Later numbers than all that this shop or an earlier simulation has used.
-        shop.base, shop.random = int(time.time() * 1000) * 1000, Random(seed or None)  # noqa: S311 - a game
+        shop.base, shop.number, shop.random = int(time.time() * 1000) * 1000, 10_000, Random(seed or None)  # noqa: S311 - a game
         self.stdout.write(f"{found.name} sends {rate:g} webhooks a second to {url}; stop with Ctrl-C.")
         try:
             with httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT) as client:
