@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, FloatField, Func, Q
 
 from apps.actions.rules import Hit, Source, Subjects, Tier
 from apps.orders.models import Order, Refund, Store
@@ -25,6 +25,24 @@ SHOWN_IDS = 50
 """So many ids stand in evidence; the counts are of all."""
 
 PLATFORM_SOURCES: dict[str, Source] = {"shopify": "shopify", "file": "import"}
+
+
+class Epoch(Func):
+    """A time as seconds since 1970, to be made a time again by :func:`moment`.
+
+    For rules with tens of thousands of rows: reading a number costs a tenth of reading a time.
+    """
+
+    template = "extract(epoch from %(expressions)s)::float8"
+    output_field = FloatField()
+
+    def __init__(self, column: str) -> None:
+        super().__init__(F(column))
+
+
+def moment(seconds: float) -> datetime:
+    """The time of an :class:`Epoch`, exact to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from django.db.models import Q
 from pydantic import Field, model_validator
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import source_of, touched
+from apps.orders.findings import Epoch, moment, source_of, touched
 from apps.orders.models import Fulfillment
 
 CENT = Decimal("0.01")
@@ -67,8 +67,8 @@ def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> I
         order__deleted_at=None,
     )
     rows = parcels.order_by().values_list(
-        "pk", "external_id", "tracking_number", "carrier", "method", "status", "created_at", "estimated_delivery_at",
-        "synced_at", "order_id", "order__number", "order__total", "order__currency", "order__customer__name",
+        "pk", "external_id", "tracking_number", "carrier", "method", "status", Epoch("created_at"), Epoch("estimated_delivery_at"),
+        Epoch("synced_at"), "order_id", "order__number", "order__total", "order__currency", "order__customer__name",
         "order__store__scope_id", "order__store__platform", "order__store__name",
     )  # fmt: skip
     for row in rows.iterator(chunk_size=5000):
@@ -85,8 +85,9 @@ def _touched(subjects: Subjects | None) -> Q:
 def _hit(row: tuple, now: datetime, settings: Settings) -> Hit:
     (pk, external, tracking, carrier, method, status, created, expected, synced) = row[:9]
     (order, number, total, currency, customer, scope, platform, store) = row[9:]
-    days, allowed = (now - created).days, settings.days(method)
-    expected = expected or created + timedelta(days=allowed)
+    created, allowed = moment(created), settings.days(method)
+    days = (now - created).days
+    expected = created + timedelta(days=allowed) if expected is None else moment(expected)
     carrier = carrier or "unknown"
     return Hit(
         subject=f"fulfillment:{pk}",
@@ -116,7 +117,7 @@ def _hit(row: tuple, now: datetime, settings: Settings) -> Hit:
         source=source_of(platform),
         operation="fulfillment-query",
         query="fulfillments.list",
-        observed_at=synced,
+        observed_at=moment(synced),
         expected_impact=Decimal(0),
         expected_loss=(total * settings.loss_share).quantize(CENT),
         currency=currency,

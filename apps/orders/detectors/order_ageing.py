@@ -11,7 +11,7 @@ from django.db.models import Q
 from pydantic import Field, model_validator
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, Tier, detector
-from apps.orders.findings import money, source_of, touched
+from apps.orders.findings import Epoch, moment, money, source_of, touched
 from apps.orders.models import Order
 
 
@@ -62,7 +62,7 @@ def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> I
     if not settings.include_partial:
         orders = orders.filter(fulfillment_status="unfulfilled")
     rows = orders.order_by().values_list(
-        "pk", "number", "total", "currency", "created_at", "synced_at", "fulfillment_status", "financial_status",
+        "pk", "number", "total", "currency", Epoch("created_at"), Epoch("synced_at"), "fulfillment_status", "financial_status",
         "customer__name", "store__scope_id", "store__platform", "store__name",
     )  # fmt: skip
     for row in rows.iterator(chunk_size=5000):
@@ -71,6 +71,7 @@ def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> I
 
 def _hit(row: tuple, now: datetime, settings: Settings) -> Hit:
     pk, number, total, currency, created, synced, status, paid, customer, scope, platform, store = row
+    created, synced, amount = moment(created), moment(synced), money(total, currency)
     age = now - created
     days = age.days
     # A platform's numbers carry their own sign; written once either way.
@@ -79,13 +80,12 @@ def _hit(row: tuple, now: datetime, settings: Settings) -> Hit:
         subject=f"order:{pk}",
         scope_id=scope,
         target=name,
-        draft=f"{name} has been unfulfilled for {days} days. Customer: {customer or 'guest'}. "
-        f"Total: {money(total, currency)}",
+        draft=f"{name} has been unfulfilled for {days} days. Customer: {customer or 'guest'}. Total: {amount}",
         message=f"Hello {customer or 'there'},\n\nyour order {number} from {store} has not left us yet, and we are "
         "sorry for the wait. We are looking into it now and will write to you with the date on which it will be sent. If you "
         f"would rather cancel it, simply answer this message.\n\nKind regards\n{store}",
         rationale=f"Order has been unfulfilled for {days} days, exceeding our {settings.warning_days}-day fulfillment "
-        f"SLA. Customer may request cancellation or refund, impacting revenue ({money(total, currency)}) and satisfaction.",
+        f"SLA. Customer may request cancellation or refund, impacting revenue ({amount}) and satisfaction.",
         data={
             "orderId": pk,
             "status": status,
