@@ -173,6 +173,8 @@ class Postgres:
         if self.throw_away:
             # Nobody will ever read these data after a crash; not waiting for the disk makes tests twice as fast.
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            # Tests provoke errors on purpose; who runs them sees theirs and wants no second report of each.
+            options |= {"log_min_messages": "fatal"}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return ["-D", str(self.layout.postgres), *settings]
 
