@@ -25,16 +25,16 @@ class RiskFlag(models.Model):
 
     scope = models.ForeignKey("core.Scope", models.PROTECT, null=True, blank=True, related_name="risk_flags")
     level = models.PositiveSmallIntegerField(
-        choices=Level, validators=[MinValueValidator(1), MaxValueValidator(5)], help_text="Level of the escalation ladder."
+        choices=Level,
+        validators=[MinValueValidator(1), MaxValueValidator(5)],
+        help_text="Level of the escalation ladder.",
     )
     status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
     title = models.CharField(max_length=200)
     description = models.TextField()
     source = models.CharField(max_length=100, help_text="What it was raised from, such as action_card:17.")
     evidence = models.JSONField(default=list, blank=True)
-    raised_by = models.ForeignKey(
-        "core.User", models.PROTECT, null=True, blank=True, related_name="raised_flags"
-    )
+    raised_by = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="raised_flags")
     raised_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
 
