@@ -84,7 +84,7 @@ _FILL = """
         CASE WHEN waits THEN CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'open' END
             ELSE (ARRAY['resolved', 'dismissed', 'executed', 'escalated'])[1 + n %% 4] END,
         1, opened, opened, CASE WHEN waits THEN NULL ELSE opened + interval '5 hours' END,
-        CASE WHEN NOT waits AND n %% 4 = 1 THEN 'benign' ELSE '' END, '', 'order:' || n, scopes[1 + n %% %(scopes)s],
+        CASE WHEN NOT waits AND n %% 4 = 1 THEN 'benign' ELSE '' END, '', 'order:' || n, scopes[1 + abs(hashint4(n)) %% %(scopes)s],
         'Order #' || n, 'Order #' || n || ' has been unfulfilled for ' || n %% 9 || ' days.', 'Hello, your order is late.',
         'It exceeds our promise of 3 days.',
         jsonb_build_array(jsonb_build_object('source', 'shopify', 'requestId', 'shopify-order-query-20260301-' || n,
