@@ -191,6 +191,8 @@ class Refund(models.Model):
         constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="refund_external")]
         indexes = [
             models.Index(fields=["store", "created_at"], name="refund_created"),
+            # For rules over the last days of all stores.
+            models.Index(F("created_at"), name="refund_time"),
             models.Index(fields=["customer", "created_at"], name="refund_customer"),
         ]
 
