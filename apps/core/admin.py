@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
 from auditlog.admin import LogEntryAdmin
@@ -14,12 +16,17 @@ from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage, Error
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
 from django_celery_beat import admin as _beat_admin  # noqa: F401  # registers what is replaced below
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from apps.core import exports
+from apps.core.home import address
 from apps.core.models import Decision, DecisionText, Delivery, Scope, User
 from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
+from apps.core.templatetags.desk import badge
 
 
 class ScopedAdmin(admin.ModelAdmin):
@@ -189,6 +196,22 @@ class ScopeAdmin(ScopedAdmin):
         set_grants(form.instance, changes, actor=request.user)  # type: ignore[arg-type]
 
 
+# Where a subject's kind has a page.
+SUBJECT_PAGES = {
+    "action_card": "admin:actions_actioncard_change",
+    "order": "admin:orders_order_change",
+    "store": "admin:orders_store_change",
+    "scope": "admin:core_scope_change",
+    "risk_flag": "admin:escalation_riskflag_change",
+}
+
+
+def page_of(subject: str) -> str:
+    """The page of a subject such as ``action_card:17``; empty where there is none."""
+    kind, _, key = subject.partition(":")
+    return address(SUBJECT_PAGES[kind], int(key)) if kind in SUBJECT_PAGES and key.isdecimal() else ""
+
+
 class DecisionTextInline(admin.StackedInline):
     model = DecisionText
     fields = ["rationale", "details", "erased_at"]
@@ -209,9 +232,9 @@ class DecisionTextInline(admin.StackedInline):
 class DecisionAdmin(ReadOnlyAdmin):
     """The decision log, to read, search and export."""
 
-    list_display = ["seq", "at", "scope", "actor_name", "action", "subject"]
+    list_display = ["seq", "at", "scope", "actor_name", "action", "subject_link", "why"]
     list_filter = ["scope", "at"]
-    list_select_related = ["actor"]
+    list_select_related = ["actor", "text"]
     list_per_page = 50
     show_full_result_count = False
     search_fields = ["subject__startswith", "action__startswith", "actor_label__exact", "actor__username__exact"]
@@ -219,12 +242,31 @@ class DecisionAdmin(ReadOnlyAdmin):
     inlines = [DecisionTextInline]
     actions = ["export_json", "export_csv"]
     fields = [
-        "seq", "at", "scope", "actor_name", "action", "subject", "evidence_url", "payload", "text_digest", "prev_hash", "hash",
+        "seq", "at", "scope", "actor_name", "action", "subject_link", "evidence_link", "facts", "text_digest", "prev_hash", "hash",
     ]  # fmt: skip
 
     @admin.display(description="actor", ordering="actor_label")
     def actor_name(self, decision: Decision) -> str:
         return decision.actor_name
+
+    @admin.display(description="subject", ordering="subject")
+    def subject_link(self, decision: Decision) -> SafeString | str:
+        url = page_of(decision.subject)
+        return format_html('<a href="{}">{}</a>', url, decision.subject) if url else decision.subject
+
+    @admin.display(description="why")
+    def why(self, decision: Decision) -> SafeString:
+        return format_html('<span class="clip" title="{0}">{0}</span>', decision.rationale)
+
+    @admin.display(description="evidence")
+    def evidence_link(self, decision: Decision) -> SafeString | str:
+        url = decision.evidence_url
+        # Only a path of this site: what was recorded may have come from elsewhere.
+        return format_html('<a href="{0}">{0}</a>', url) if url_has_allowed_host_and_scheme(url, None) else url
+
+    @admin.display(description="facts")
+    def facts(self, decision: Decision) -> SafeString:
+        return format_html('<pre class="code">{}</pre>', json.dumps(decision.payload, indent=2, ensure_ascii=False))
 
     @admin.action(description="Export as JSON lines", permissions=["view"])
     def export_json(self, request: HttpRequest, queryset: QuerySet[Decision]) -> StreamingHttpResponse:
@@ -235,24 +277,35 @@ class DecisionAdmin(ReadOnlyAdmin):
         return exports.as_csv(queryset.select_related("actor", "text"))
 
 
+DELIVERY_TONES = {"sent": "ok", "pending": "info", "failed": "bad", "skipped": "muted"}
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
     """How news went out: what waits, what failed and why."""
 
-    list_display = [
-        "notification",
-        "recipient",
-        "channel",
-        "status",
-        "attempts",
-        "next_attempt_at",
-        "sent_at",
-        "last_error",
-    ]
+    list_display = ["news", "recipient", "channel", "state", "when", "error"]
     list_filter = ["channel", "status"]
     list_select_related = ["notification__recipient"]
     show_full_result_count = False
     actions = ["try_again"]
+
+    @admin.display(description="news")
+    def news(self, delivery: Delivery) -> SafeString:
+        return format_html('<span class="clip" title="{0}">{0}</span>', delivery.notification.title)
+
+    @admin.display(description="status", ordering="status")
+    def state(self, delivery: Delivery) -> SafeString:
+        shown = badge(DELIVERY_TONES.get(delivery.status, "muted"), delivery.get_status_display())
+        return format_html("{} {} attempts", shown, delivery.attempts) if delivery.attempts > 1 else shown
+
+    @admin.display(description="sent, or next attempt")
+    def when(self, delivery: Delivery) -> datetime | None:
+        return delivery.sent_at or delivery.next_attempt_at
+
+    @admin.display(description="last error")
+    def error(self, delivery: Delivery) -> SafeString:
+        return format_html('<span class="clip" title="{0}">{0}</span>', delivery.last_error)
 
     @admin.display(description="to")
     def recipient(self, delivery: Delivery) -> str:

@@ -52,6 +52,7 @@ def test_an_auditor_reads_and_searches_decisions(client: Client, three_decisions
     detail = client.get(reverse("admin:core_decision_change", args=[2]))
     assert detail.status_code == 200
     assert "Order 2 waits" in detail.content.decode()
+    assert 'href="/admin/orders/order/2/change/"' in detail.content.decode()
 
 
 def test_nobody_edits_decisions(client: Client, three_decisions: None) -> None:
@@ -179,6 +180,25 @@ def test_roles_are_looked_at_and_not_edited(client: Client) -> None:
     address = reverse("admin:auth_group_change", args=[operators.pk])
     assert client.get(address).status_code == 200
     assert client.post(address, {"name": "Mine", "permissions": []}).status_code == 403
+
+
+def test_evidence_elsewhere_is_told_and_not_linked(client: Client) -> None:
+    record(Entry(scope="s", actor=system("tests"), action="a", subject="x:1", evidence_url="javascript:alert(1)"))
+    signed_in(client, Role.AUDITOR)
+    page = client.get(reverse("admin:core_decision_change", args=[1])).content.decode()
+    assert "javascript:alert(1)" in page
+    assert 'href="javascript:' not in page
+
+
+def test_deliveries_tell_what_happened_in_few_queries(client: Client, django_assert_max_num_queries: object) -> None:
+    notify(kind="monitoring", recipients=[UserFactory() for _ in range(20)], title="Down <b>", body="b", dedupe_key="k")
+    Delivery.objects.filter(channel="email").update(status="failed", attempts=6, last_error="550 <no such user>")
+    signed_in(client, Role.AUDITOR)
+    with django_assert_max_num_queries(20):  # type: ignore[operator]
+        page = client.get(reverse("admin:core_delivery_changelist")).content.decode()
+    assert page.count("6 attempts") == 20
+    assert "550 &lt;no such user&gt;" in page
+    assert "Down &lt;b&gt;" in page
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.ADMINISTRATOR, "pending"), (Role.AUDITOR, "failed")])
