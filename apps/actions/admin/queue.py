@@ -119,8 +119,8 @@ class ActionCardAdmin(ScopedAdmin, ReadOnlyAdmin):
 
     @admin.display(description="type")
     def kind_label(self, card: ActionCard) -> SafeString:
-        name = ICONS.get(ActionCard.Kind(card.kind), "alert")
-        return format_html('<span class="queue-kind">{}{}</span>', icon(name), card.get_kind_display())
+        name, words = ICONS.get(ActionCard.Kind(card.kind), "alert"), card.get_kind_display()
+        return format_html('<span class="queue-kind" title="{}">{}{}</span>', words, icon(name), words)
 
     @admin.display(description="target")
     def target_text(self, card: ActionCard) -> SafeString:
@@ -156,7 +156,7 @@ class ActionCardAdmin(ScopedAdmin, ReadOnlyAdmin):
 
     @admin.display(description="age", ordering="opened_at")
     def age(self, card: ActionCard) -> SafeString:
-        return ago(card.opened_at, card.viewer.now)  # type: ignore[attr-defined]  # set by QueueList
+        return ago(card.opened_at, card.viewer.now, short=True)  # type: ignore[attr-defined]  # set by QueueList
 
     @admin.display(description="actions")
     def row_actions(self, card: ActionCard) -> SafeString:

@@ -85,16 +85,21 @@ def age(then: datetime, now: datetime) -> str:
 
 
 @register.simple_tag
-def ago(then: datetime | None, now: datetime | None = None) -> SafeString:
-    """The age of a moment, with the exact time on hover and for machines; ``never`` when there is none."""
+def ago(then: datetime | None, now: datetime | None = None, *, short: bool = False) -> SafeString:
+    """The age of a moment, with the exact time on hover and for machines; ``never`` when there is none.
+
+    Args:
+        short: leave out "ago", where a column's title says it.
+    """
     if then is None:
         return mark_safe('<span class="muted">never</span>')
     local = timezone.localtime(then)
+    words = age(then, now or timezone.now())
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(timespec="seconds"),
         f"{local:%Y-%m-%d %H:%M:%S %Z}",
-        age(then, now or timezone.now()),
+        words.removesuffix(" ago") if short else words,
     )
 
 
