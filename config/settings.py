@@ -250,3 +250,4 @@ DEFAULT_FROM_EMAIL = ENV.default_from_email
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 AUDITLOG_DISABLE_ON_RAW_SAVE = True
+AUDITLOG_CID_GETTER = "apps.core.errors.request_id"  # leads from an entry to the logs of the request that made it

@@ -41,7 +41,7 @@ _ALL_SCOPES = frozenset({"core.work_in_scope"})
 _SEE_ORDERS = frozenset(
     f"orders.view_{model}"
     for model in (
-        "customer", "fulfillment", "fulfillmentevent", "order", "orderline", "product",
+        "customer", "dispute", "fulfillment", "fulfillmentevent", "order", "orderline", "product",
         "refund", "refundline", "riskassessment", "store", "transaction",
     )
 )  # fmt: skip

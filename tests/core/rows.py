@@ -67,7 +67,9 @@ def _run(scope: Scope) -> Model:
 
 
 def _flag(scope: Scope) -> Model:
-    return RiskFlag.objects.create(scope=scope, level=3, title="t", description="d", raised_at=timezone.now())
+    return RiskFlag.objects.create(
+        scope=scope, source=f"tests:{scope.pk}", level=3, title="t", description="d", raised_at=timezone.now()
+    )
 
 
 def _store(scope: Scope) -> Store:

@@ -115,3 +115,10 @@ def test_who_reads_the_trail(client: Client, role: Role, status: int) -> None:
     entry = LogEntry.objects.latest("id")
     assert client.get(reverse("admin:auditlog_logentry_change", args=[entry.pk])).status_code == status
     assert client.post(reverse("admin:auditlog_logentry_delete", args=[entry.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_an_entry_leads_to_the_logs_of_its_request(client: Client) -> None:
+    client.force_login(person(Role.ADMINISTRATOR))
+    answer = client.post(reverse("admin:core_scope_add"), {"name": "West", "slug": "west"})
+    made = Scope.objects.get(slug="west")
+    assert LogEntry.objects.get_for_object(made).latest("id").cid == answer["X-Request-ID"]
