@@ -69,7 +69,7 @@ class Launch:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def until_ready(self, patience: float = 90.0) -> None:
+    def until_ready(self, patience: float = 180.0) -> None:
         """Wait until it has announced itself.
 
         Raises:
