@@ -50,6 +50,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="*/5"),
         "options": {"expire_seconds": 4 * 60},
     },
+    "actions.forget_runs": {
+        "task": "apps.actions.tasks.forget_runs",
+        "schedule": crontab(hour="3", minute="45"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

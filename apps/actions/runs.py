@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
@@ -26,6 +26,8 @@ _SWEEP, _RULE = 7_246_903, 7_246_904  # classes of advisory locks, any two const
 LOCK_TIMEOUT = "60s"
 STATEMENT_TIMEOUT = "120s"
 """A query of a rule that takes longer fails the rule, before it costs the others the task's whole time."""
+KEPT = timedelta(days=90)
+"""How long the records of runs are kept; a sweep writes one for each rule, four times an hour."""
 
 
 def run_rules(
@@ -158,6 +160,12 @@ def _fail(run: RuleRun, error: str) -> None:
     run.status, run.finished_at, run.error = RuleRun.Status.FAILED, timezone.now(), error[:4_000]
     run.hits = run.opened = run.updated = run.resolved = 0
     run.save()
+
+
+def forget_old_runs(now: datetime) -> int:
+    """Delete the records of runs that are older than ``KEPT``. Returns how many."""
+    deleted, _ = RuleRun.objects.filter(started_at__lt=now - KEPT).delete()
+    return deleted
 
 
 @contextmanager

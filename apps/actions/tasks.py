@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.actions import alerts, execute
 from apps.actions.models import RuleRun
-from apps.actions.runs import run_rules
+from apps.actions.runs import forget_old_runs, run_rules
 
 logger = structlog.get_logger(__name__)
 
@@ -42,3 +42,9 @@ def watch_monitoring() -> int:
     run_rules(now=now, trigger=RuleRun.Trigger.SCHEDULE, rules=alerts.watch_rules())
     alerts.set_gauges(now)
     return len(alerts.raise_alerts(now))
+
+
+@shared_task(time_limit=300, soft_time_limit=270, expires=20 * 3600)
+def forget_runs() -> int:
+    """Delete old records of runs. Returns how many."""
+    return forget_old_runs(timezone.now())
