@@ -60,6 +60,14 @@ def prepare(valkey: str) -> None:
     call_command("migrate", verbosity=0)
 
 
+def drop(server: str) -> None:
+    """Leave nothing on the server."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+
+
 @contextmanager
 def valkey_server(folder: Path) -> Iterator[list[subprocess.Popen]]:
     """A Valkey of our own, as a list that holds its process, so that it can be replaced."""
@@ -69,7 +77,6 @@ def valkey_server(folder: Path) -> Iterator[list[subprocess.Popen]]:
     command = [str(binary), "--port", "0", "--unixsocket", str(folder / "valkey.sock"), "--dir", str(folder),
                "--appendonly", "yes", "--loglevel", "warning"]  # fmt: skip
     running = [subprocess.Popen(command, stdout=subprocess.DEVNULL)]
-    running[0].valkey_command = command  # type: ignore[attr-defined]
     try:
         time.sleep(0.5)
         yield running
@@ -421,11 +428,17 @@ def main() -> None:
     parser.add_argument("--only", choices=["webhooks", "import"], default="")
     parser.add_argument("--folder", type=Path, help="a folder of Olist's own files instead of made ones")
     given = parser.parse_args()
+    server = os.environ["DATABASE_URL"]
     prepare(os.environ["REDIS_URL"])
-    if given.only != "import":
-        webhooks(given.seconds, given.rate)
-    if given.only != "webhooks":
-        imports(given.orders, given.folder)
+    # Asked to end, it ends its processes too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        if given.only != "import":
+            webhooks(given.seconds, given.rate)
+        if given.only != "webhooks":
+            imports(given.orders, given.folder)
+    finally:
+        drop(server)
 
 
 if __name__ == "__main__":
