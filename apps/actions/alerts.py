@@ -73,7 +73,12 @@ def _refunds() -> list[Alert]:
     cards = ActionCard.objects.filter(rule__in=HIGH_REFUND_RULES, status="open").select_related("scope").order_by("pk")
     return [
         Alert(
-            f"High refund rate: {card.target}", card.draft, _card_url(card), f"high-refund-rate:{card.pk}", True, card
+            title=f"High refund rate: {card.target.removeprefix('Refund Pattern: ')}",
+            body=card.draft,
+            url=_card_url(card),
+            key=f"high-refund-rate:{card.pk}",
+            critical=True,
+            card=card,
         )
         for card in cards[:100]
     ]
