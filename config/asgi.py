@@ -1,19 +1,22 @@
 """The ASGI application: HTTP by Django, WebSockets by Channels."""
 
+import gc
 import os
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from django.core.asgi import get_asgi_application
 from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-http = get_asgi_application()  # first: it loads the apps, which the imports below need
+import django
+
+django.setup()  # first: it loads the apps, which the imports below need
 
 from django.conf import settings  # noqa: E402
 
+from apps.core.handler import BoundedHandler  # noqa: E402
 from apps.core.sockets import BodyCap, SocketId, no_such_socket  # noqa: E402
 from config.urls import websocket_urlpatterns  # noqa: E402
 
@@ -21,7 +24,11 @@ from config.urls import websocket_urlpatterns  # noqa: E402
 sockets = URLRouter([*websocket_urlpatterns, re_path("", no_such_socket)])  # type: ignore[arg-type]  # a view to the stubs, an app to Channels
 application = ProtocolTypeRouter(
     {
-        "http": BodyCap(http, settings.MAX_BODY_BYTES),
+        "http": BodyCap(BoundedHandler(places=settings.ENV.database_pool_size), settings.MAX_BODY_BYTES),
         "websocket": SocketId(AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))),
     }
 )
+
+# What is loaded stays for good. Looking through it for garbage would stop all requests for a tenth of a second each time.
+gc.collect()
+gc.freeze()

@@ -206,7 +206,7 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     host = options.pop("host", None) or unquote(parts.hostname or "")
     if pool_size is not None:
-        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 10}
+        options["pool"] = {"min_size": pool_size, "max_size": pool_size, "timeout": 10}  # opened ahead of any burst
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),

@@ -125,8 +125,9 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = environment.celery_broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# A task is a hint to look at rows (docs/adr/0004), so a lost one costs nothing. Acknowledging late would: a worker whose
+# connection to Valkey breaks while it holds an unacknowledged task ends with an error in the client library.
+CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_TIME_LIMIT = 15 * 60
 CELERY_TASK_SOFT_TIME_LIMIT = 14 * 60
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

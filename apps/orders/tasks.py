@@ -18,6 +18,8 @@ from apps.orders.models import Store
 logger = structlog.get_logger(__name__)
 
 AWAKE = "riskdesk:webhooks:awake"
+GATHER_SECONDS = 1.0
+"""So long the first webhook waits for others: all rules are run once for a batch, however small it is."""
 SHIFT_SECONDS = 60.0
 RECONCILE_SECONDS = 600.0
 
@@ -25,19 +27,27 @@ RECONCILE_SECONDS = 600.0
 def wake() -> None:
     """Ask for the webhooks to be processed at once.
 
-    Only a hint: without it the next sweep finds them. One task is asked for, not one for each webhook: it takes down the
+    At once means after :data:`GATHER_SECONDS`. Only a hint: without it the next sweep finds them. One task is asked for, not one for each webhook: it takes down the
     mark before it looks, so whatever is kept after it looked puts the mark up again.
     """
     try:
-        if valkey.client().set(AWAKE, "1", nx=True, px=2_000):
-            process_pending_webhooks.apply_async(retry=False)
+        if valkey.client().set(AWAKE, "1", nx=True, px=5_000):
+            process_pending_webhooks.apply_async(kwargs={"gather": GATHER_SECONDS}, retry=False)
     except (*valkey.Unavailable, OperationalError):
         logger.warning("webhooks_not_announced")
 
 
 @shared_task(time_limit=300, soft_time_limit=270, expires=55)
-def process_pending_webhooks() -> int:
-    """Process the webhooks that are due; several workers share them. Returns how many were taken."""
+def process_pending_webhooks(gather: float = 0) -> int:
+    """Process the webhooks that are due; several workers share them.
+
+    Args:
+        gather: seconds to wait first.
+
+    Returns:
+        How many were taken.
+    """
+    time.sleep(gather)
     try:
         valkey.client().delete(AWAKE)
     except valkey.Unavailable:

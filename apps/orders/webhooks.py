@@ -22,6 +22,8 @@ def webhook(request: HttpRequest, topic: str = "") -> HttpResponse:
     try:
         # One statement keeps it, so it needs no transaction around it, which would be two more journeys.
         kept = receive(topic=topic, headers=request.headers, body=request.body, now=timezone.now())
+        if kept is not None:
+            transaction.on_commit(wake)
     except NotTheStores:
         metrics.webhooks.labels("refused").inc()
         raise
@@ -30,7 +32,5 @@ def webhook(request: HttpRequest, topic: str = "") -> HttpResponse:
         # answers of those that have one from being sent.
         if not connection.in_atomic_block:
             connection.close()
-    if kept is not None:
-        transaction.on_commit(wake)
     metrics.webhooks.labels("duplicate" if kept is None else "kept").inc()
     return JsonResponse({"status": "duplicate" if kept is None else "kept"})

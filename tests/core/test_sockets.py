@@ -30,10 +30,12 @@ def opened(path: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     return async_to_sync(connect)()
 
 
+@pytest.mark.django_db  # connections left by others are looked at when a socket opens
 def test_an_unknown_socket_is_closed_cleanly() -> None:
     assert opened("/ws/nowhere", HERE) == {"type": "websocket.close", "code": 4404}
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("origin", [b"https://evil.example", b"null", b""])
 def test_a_socket_of_a_foreign_page_is_refused(origin) -> None:
     answer = opened("/ws/nowhere", [(b"origin", origin), (b"host", b"localhost")])

@@ -33,7 +33,7 @@ def send(client, number=1, capture=None):
 
 def test_a_kept_webhook_wakes_a_worker(client, asked, django_capture_on_commit_callbacks):
     assert send(client, capture=django_capture_on_commit_callbacks).status_code == 200
-    assert asked == [{"retry": False}]
+    assert asked == [{"kwargs": {"gather": tasks.GATHER_SECONDS}, "retry": False}]
     assert tasks.process_pending_webhooks() == 1
     assert Order.objects.count() == 1
 
