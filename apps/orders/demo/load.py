@@ -18,6 +18,7 @@ from apps.orders.demo import scenes
 from apps.orders.demo.people import make_people
 from apps.orders.demo.shop import LAMPS, OUTDOOR, Doc, Shop
 from apps.orders.intake.apply import apply
+from apps.orders.intake.staging import refresh_statistics
 from apps.orders.intake.topics import READERS, News, RiskNews
 from apps.orders.models import Order, Store
 
@@ -82,6 +83,7 @@ def load(*, now: datetime, report: Report) -> bool:
     report("Flags", 0)
     _flags(stores, people, now)
     report("Sweep by all rules", 0)
+    refresh_statistics()
     run_rules(now=now, trigger=RuleRun.Trigger.COMMAND)
     report("Decisions", 0)
     _decisions(stores, people["operator"])

@@ -15,7 +15,7 @@ from django.db import connection
 from apps.orders.intake.fields import Emitter
 from apps.orders.intake.mapping import FileSpec, Mapping
 from apps.orders.intake.writer import TARGETS, Target
-from apps.orders.models import Store
+from apps.orders.models import Customer, Fulfillment, Order, OrderLine, Product, Refund, RefundLine, Store, Transaction
 
 JOINED = frozenset({"customers", "products", "orders", "fulfillments", "refunds"})
 """Kinds that others are joined to."""
@@ -164,3 +164,15 @@ def _columns(target: Target) -> str:
         quoted = f" DEFAULT '{default}'" if default is not MISSING and default is not None else ""
         columns.append(f"{name} {kind}{quoted}")
     return ", ".join(columns)
+
+
+def refresh_statistics() -> None:
+    """Tell the planner how many rows there are now.
+
+    The database would find out by itself, about a minute after many rows came; a sweep that comes sooner would join
+    tables that it takes for empty, row by row.
+    """
+    models = (Customer, Product, Order, OrderLine, Fulfillment, Refund, RefundLine, Transaction)
+    tables = ", ".join(model._meta.db_table for model in models)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {tables}")

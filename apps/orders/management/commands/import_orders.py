@@ -15,6 +15,7 @@ from tqdm import tqdm
 from apps.core.models import Scope
 from apps.orders.intake.files import Outcome, Refused, import_files, paths_of
 from apps.orders.intake.mapping import Mapping, UnknownMapping, load, names
+from apps.orders.intake.staging import refresh_statistics
 from apps.orders.models import Store
 
 
@@ -42,6 +43,7 @@ class Command(BaseCommand):
                 )  # fmt: skip
         except (UnknownMapping, Refused) as error:
             raise CommandError(str(error)) from error
+        refresh_statistics()
         self._say(outcome, store, (timezone.now() - begun).total_seconds())
 
     def _say(self, outcome: Outcome, store: Store, seconds: float) -> None:
