@@ -15,7 +15,8 @@ from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -30,7 +31,7 @@ from apps.core.models import User
 from apps.core.permissions import ScopedPermission
 
 VIEW = "actions.view_actioncard"
-_TAG = re.compile(r'^(?:W/)?"(\d+)"$')
+_TAG = re.compile(r'^(?:W/)?"(\d{1,18})"$', re.ASCII)
 
 
 class VersionMissing(DomainError):
@@ -39,6 +40,16 @@ class VersionMissing(DomainError):
     code = "version_required"
     message = "Say which version you looked at: by the header If-Match, or by seen_version."
     status = status.HTTP_428_PRECONDITION_REQUIRED
+
+
+class DocumentParser(JSONParser):
+    """JSON; what is nested too deeply to be read is malformed too."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError:
+            raise ParseError("The JSON is nested too deeply.") from None
 
 
 class CardPermission(ScopedPermission):
@@ -74,6 +85,7 @@ class CardViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     queryset = ActionCard.objects.none()
     permission_classes = [CardPermission]
+    parser_classes = [DocumentParser]
     filterset_class = CardFilter
     pagination_class = CardPages
     lookup_value_regex = r"\d{1,18}"

@@ -21,6 +21,7 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from apps.actions.models import ActionCard
+from apps.core.numbers import whole
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 LARGEST = 2**63
@@ -96,9 +97,10 @@ class CardPages(BasePagination):
 
     def _size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(PAGE_SIZE))
-        if not text.isdecimal() or not 1 <= int(text) <= MAX_PAGE_SIZE:
+        size = whole(text)
+        if size is None or not 1 <= size <= MAX_PAGE_SIZE:
             raise ValidationError({"page_size": [f"A whole number from 1 to {MAX_PAGE_SIZE}."]})
-        return int(text)
+        return size
 
     def _position(self, cursor: str) -> tuple[Decimal | datetime, int]:
         try:

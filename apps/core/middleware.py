@@ -8,7 +8,7 @@ import structlog
 from auditlog.middleware import AuditlogMiddleware
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django_structlog.middlewares import RequestMiddleware
@@ -17,6 +17,8 @@ from apps.core.addresses import client_address
 from apps.core.errors import DomainError, refuse
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+# A null byte in an address, also one that is quoted again in a link back; PostgreSQL has no text with it.
+NULL_BYTE = re.compile(r"%(?:25)*00")
 QUIET_PATHS = ("/static/", "/health/", "/metrics")
 HOSTLESS_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
 PERMISSIONS_POLICY = ", ".join(
@@ -89,6 +91,8 @@ class GuardMiddleware(MiddlewareMixin):
     def process_request(self, request: HttpRequest) -> None:
         if request.path in HOSTLESS_PATHS:
             request.META["HTTP_HOST"] = settings.ALLOWED_HOSTS[0].lstrip(".")
+        if NULL_BYTE.search(request.META.get("QUERY_STRING", "")):
+            raise BadRequest("The address has a null byte.")
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         is_upload = request.content_type == "multipart/form-data" and not request.path.startswith("/api/")

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.facts import evidence, label
 from apps.core.home import address
+from apps.core.numbers import whole
 from apps.core.templatetags.desk import ago, badge
 from apps.escalation.models import RiskFlag
 
@@ -90,7 +91,8 @@ class RiskFlagAdmin(ScopedAdmin, ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         flags = self.get_queryset(request).select_related("raised_by", "scope")
-        flag = flags.filter(pk=object_id).first() if object_id.isdigit() else None
+        key = whole(object_id)
+        flag = None if key is None else flags.filter(pk=key).first()
         if flag is None:
             raise Http404
         context = {

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SPANS = (7, 30, 90)
 MOST_DAYS = 366
+FIRST, LAST = date(2000, 1, 1), date(2999, 12, 31)
+"""Beyond them the days before, or the day after, may not be in the calendar."""
 SMOOTHED = 7
 """Days of decisions in each point of a rate's line; single days have too few to tell."""
 
@@ -38,6 +40,8 @@ class RangeForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and not FIRST <= since <= until <= LAST and since <= until:
+            raise forms.ValidationError("The days lie between 2000 and 2999.")
         if since and until and since > until:
             raise forms.ValidationError("The first day must not be after the last.")
         if since and until and (until - since).days >= MOST_DAYS:

@@ -19,6 +19,7 @@ from apps.actions.models import ActionCard, CardEvent, Execution
 from apps.actions.rules import rules
 from apps.core.facts import evidence
 from apps.core.home import address
+from apps.core.numbers import whole
 
 if TYPE_CHECKING:
     from apps.actions.admin.queue import ActionCardAdmin
@@ -61,7 +62,8 @@ def find_card(admin: ActionCardAdmin, request: HttpRequest, pk: str | int) -> Ac
     if not admin.has_view_permission(request):
         raise PermissionDenied
     cards = admin.get_queryset(request).select_related("rule_version", "scope", "decided_by")
-    card = cards.filter(pk=pk).first() if str(pk).isdigit() else None
+    key = whole(str(pk))
+    card = None if key is None else cards.filter(pk=key).first()
     if card is None:
         raise Http404
     return card

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.actions.models import ActionCard
 from apps.core.models import Scope
+from apps.core.numbers import whole
 from apps.core.scope import scopes_of, sees_every_scope
 
 WAITING, EVERY = "waiting", "all"
@@ -64,7 +65,8 @@ class ScopeFilter(admin.SimpleListFilter):
             return queryset
         if value == "none":
             return queryset.filter(scope=None)
-        return queryset.filter(scope_id=int(value)) if value.isdigit() else queryset.none()
+        scope = whole(value)
+        return queryset.none() if scope is None else queryset.filter(scope_id=scope)
 
 
 class AgeFilter(admin.SimpleListFilter):
@@ -107,7 +109,7 @@ class ImpactFilter(admin.SimpleListFilter):
         return [("0", "No direct impact"), *steps]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ActionCard]) -> QuerySet[ActionCard]:
-        value = self.value()
-        if not value or not value.isdigit():
+        least = whole(self.value() or "")
+        if least is None:
             return queryset
-        return queryset.filter(expected_impact=0) if value == "0" else queryset.filter(expected_impact__gte=int(value))
+        return queryset.filter(expected_impact__gte=least) if least else queryset.filter(expected_impact=0)

@@ -22,6 +22,7 @@ from apps.actions.rules import Rule, rules
 from apps.core.admin import ReadOnlyAdmin
 from apps.core.errors import DomainError
 from apps.core.facts import label
+from apps.core.numbers import whole
 
 # A sweep comes every 15 minutes; two missed ones mean that nobody is watching.
 SILENCE = timedelta(minutes=35)
@@ -144,7 +145,8 @@ class RuleVersionAdmin(ReadOnlyAdmin):
         """A version stands in the history of its rule."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        version = RuleVersion.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        key = whole(object_id)
+        version = None if key is None else RuleVersion.objects.filter(pk=key).first()
         if version is None or version.rule not in rules:
             raise Http404
         return HttpResponseRedirect(f"{reverse('admin:actions_rule', args=[version.rule])}#v{version.number}")

@@ -25,7 +25,7 @@ def normal(query: str) -> str:
     values = QueryDict(query)
     kept = QueryDict(mutable=True)
     for name in KEPT:
-        value = values.get(name, "")
+        value = values.get(name, "").replace("\0", "")
         if value and (name, value) != ("status", WAITING):
             kept[name] = value
     return kept.urlencode()
@@ -44,7 +44,7 @@ def save_view(admin: ActionCardAdmin, request: HttpRequest) -> HttpResponse:
     _check(admin, request)
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    name = request.POST.get("name", "").strip()[:60]
+    name = request.POST.get("name", "").replace("\0", "").strip()[:60]
     query = normal(request.POST.get("query", ""))
     if not name:
         messages.error(request, "Give the view a name. (name_missing)")

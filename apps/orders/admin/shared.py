@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from apps.actions.admin.paging import EstimatedPaginator
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.numbers import whole
 from apps.core.templatetags.desk import ago, badge
 from apps.orders.models import Fulfillment, Order, Store, Transaction
 
@@ -56,7 +57,8 @@ class StoreFilter(admin.SimpleListFilter):
         if not value:
             return queryset
         path = {"Fulfillment": "order__store", "Transaction": "order__store"}.get(queryset.model.__name__, "store")
-        return queryset.filter(**{path: int(value)}) if value.isdecimal() else queryset.none()
+        key = whole(value)
+        return queryset.none() if key is None else queryset.filter(**{path: key})
 
 
 class DataAdmin(ScopedAdmin, ReadOnlyAdmin):
