@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "apps.escalation",
     "apps.actions",
     "apps.orders",
+    "apps.subscriptions",
     "apps.core.site.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

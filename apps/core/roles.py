@@ -46,13 +46,29 @@ _SEE_ORDERS = frozenset(
     )
 )  # fmt: skip
 _SEE_CARDS = frozenset({"actions.view_actioncard", "actions.view_cardevent", "actions.view_execution"})
+_SEE_SUBSCRIPTIONS = frozenset(
+    f"subscriptions.view_{model}"
+    for model in (
+        "accountbalance", "approval", "levelcount", "paymentretry", "recalculationrun", "renewalattempt",
+        "renewalprediction", "riskscore", "riskscorehistory", "subscription",
+    )
+)  # fmt: skip
+_KEEP_SUBSCRIPTIONS = frozenset(
+    {
+        "subscriptions.add_renewalattempt", "subscriptions.add_approval", "subscriptions.change_approval",
+        "subscriptions.add_accountbalance", "subscriptions.change_accountbalance", "subscriptions.change_riskscore",
+    }
+)  # fmt: skip
+_SEE_FACTORS = frozenset(
+    {"subscriptions.view_factorversion", "subscriptions.view_retrypolicyversion", "subscriptions.view_renewalmodel"}
+)
 _RAISE_FLAGS = frozenset({"escalation.view_riskflag", "escalation.add_riskflag"})
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 
-_AGENT = _SEE_ORDERS | _SEE_CARDS | _RAISE_FLAGS
+_AGENT = _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS
 _LEAD = _AGENT | {"escalation.change_riskflag"}
-_MANAGER = _LEAD | _DECIDE_CARDS | _SEE_RULES
+_MANAGER = _LEAD | _DECIDE_CARDS | _SEE_RULES | _KEEP_SUBSCRIPTIONS | _SEE_FACTORS
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.SUPPORT_AGENT: _AGENT,
@@ -61,8 +77,15 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.SUPPORT_DIRECTOR: _MANAGER | _ALL_SCOPES | {"core.view_decision"},
     Role.RISK_MANAGER: _MANAGER
     | _ALL_SCOPES
-    | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"},
-    Role.OPERATOR: _SEE_ORDERS | _DECIDE_CARDS | _SEE_RULES | _RAISE_FLAGS,
+    | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"}
+    | {"subscriptions.add_factorversion", "subscriptions.add_retrypolicyversion"},
+    Role.OPERATOR: _SEE_ORDERS
+    | _SEE_SUBSCRIPTIONS
+    | _KEEP_SUBSCRIPTIONS
+    | _SEE_FACTORS
+    | _DECIDE_CARDS
+    | _SEE_RULES
+    | _RAISE_FLAGS,
     Role.CONTENT_OWNER: _RAISE_FLAGS,
     Role.AUDITOR: _ALL_SCOPES | {"*.view_*"},
     Role.ADMINISTRATOR: frozenset({"*"}),

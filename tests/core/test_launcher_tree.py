@@ -77,11 +77,19 @@ def test_it_serves_and_says_what_it_does(installation: Installation) -> None:
     assert "Stop with Ctrl-C" in said
 
 
+def listens_on(process: psutil.Process) -> set[int]:
+    """The ports of a process; none if it ended meanwhile, as helpers of PostgreSQL do."""
+    try:
+        return {c.laddr.port for c in process.net_connections("inet") if c.status == "LISTEN"}
+    except psutil.NoSuchProcess:
+        return set()
+
+
 def test_what_it_makes_is_private(installation: Installation) -> None:
     launch = installation.running()
     assert (launch.state / "dev.env").stat().st_mode & 0o077 == 0
     assert (launch.state / "postgres").stat().st_mode & 0o077 == 0
-    listening = {c.laddr.port for p in launch.tree() for c in p.net_connections("inet") if c.status == "LISTEN"}
+    listening = {port for process in launch.tree() for port in listens_on(process)}
     assert listening == {launch.port}, "the servers are reached through Unix sockets alone"
 
 
