@@ -9,6 +9,8 @@ LAUNCHER := $(PY) -m apps.core.launcher
 INSTALL := apps/core/launcher/install.py
 PRODUCT := requirements.txt requirements-local.txt
 EPHEMERAL := $(LAUNCHER) exec --ephemeral --
+# Each process of tests has databases of its own; Valkey has sixteen.
+PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -22,12 +24,12 @@ run: venv ## Install, start everything with demo data, print the addresses (PORT
 	@exec $(LAUNCHER) run $(if $(filter 0,$(DEMO)),--no-demo)
 
 test: venv-dev ## Everything: unit, integration and browser tests on throw-away servers
-	@$(EPHEMERAL) $(PY) -m pytest $(TEST_ARGS)
+	@$(EPHEMERAL) $(PY) -m pytest $(PARALLEL) $(TEST_ARGS)
 	@$(MAKE) --no-print-directory e2e
 
 e2e: venv-dev ## The browser tests alone
 	@if chromium="$$($(LAUNCHER) browser)"; then \
-		CHROMIUM="$$chromium" $(EPHEMERAL) $(PY) -m pytest -m browser $(TEST_ARGS); \
+		CHROMIUM="$$chromium" $(EPHEMERAL) $(PY) -m pytest $(PARALLEL) -m browser $(TEST_ARGS); \
 	elif [ -n "$${CI:-}" ]; then \
 		echo "CI is set, so the missing browser part is a failure."; exit 1; \
 	else \

@@ -282,6 +282,11 @@ def celery_broker(redis_url: str) -> str:
     ):
         raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0 or unix:///path/to.sock?db=0")
     if parts.scheme == "unix":
-        number = dict(parse_qsl(parts.query)).get("db", "0")
-        return f"redis+socket://{parts.path}?virtual_host={number}"
+        return f"redis+socket://{parts.path}?virtual_host={database_number(redis_url)}"
     return redis_url
+
+
+def database_number(redis_url: str) -> str:
+    """The number of the database that an address of Valkey names; "0" if it names none."""
+    parts = urlsplit(redis_url)
+    return dict(parse_qsl(parts.query)).get("db") or (parts.scheme != "unix" and parts.path.strip("/")) or "0"

@@ -117,10 +117,14 @@ REDIS_URL = ENV.redis_url.get_secret_value()
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "rd"}
 }
+# Valkey's channels are common to all its databases, so the number is part of their names.
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": None}],
+            "prefix": f"rd{environment.database_number(REDIS_URL)}",
+        },
     }
 }
 

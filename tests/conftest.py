@@ -1,10 +1,30 @@
-"""What every test gets."""
+"""What every test gets, and what keeps several processes of tests apart."""
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from django.conf import settings as project
+
+from config.env import database_number
+
+
+def numbered(redis_url: str, number: int) -> str:
+    """The address of another database of the same Valkey."""
+    if redis_url.startswith("unix:"):
+        return f"{redis_url.partition('?')[0]}?db={number}"
+    return urlsplit(redis_url)._replace(path=f"/{number}", query="").geturl()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Give each process of a parallel run its own database of Valkey; pytest-django does so for PostgreSQL's."""
+    first = int(database_number(project.REDIS_URL))
+    for offset, spec in enumerate(specs):
+        spec.env["REDIS_URL"] = numbered(project.REDIS_URL, first + offset)
 
 
 @pytest.fixture(autouse=True)

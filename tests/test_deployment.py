@@ -39,6 +39,7 @@ OURS = [name for name, service in SERVICES.items() if "build" in service]
 LASTING = [name for name in OURS if name != "migrate"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 KNOWN = {name.upper() for name in Environment.model_fields} | {"RISKDESK_SECRETS_DIR"}
+pytestmark = pytest.mark.xdist_group("installations")
 PATIENCE = 120.0  # seconds for a program to start, on a machine that is busy with other things
 ANSWERS = {"RISKDESK_HOST": "desk.example.com"}  # what the person writes into .env
 

@@ -235,6 +235,20 @@ def test_a_queues_address_in_celerys_spelling() -> None:
     assert environment.celery_broker("rediss://q:6380/1") == "rediss://q:6380/1"
 
 
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [
+        ("unix:///run/v.sock?db=3", "3"),
+        ("unix:///run/v.sock", "0"),
+        ("redis://q:6379", "0"),
+        ("rediss://:secret@q:6380/7?db=2", "2"),
+        ("redis://q:6379/7", "7"),
+    ],
+)
+def test_the_number_of_valkeys_database_is_found(url: str, number: str) -> None:
+    assert environment.database_number(url) == number
+
+
 def test_a_mail_servers_address() -> None:
     found = environment.email("smtp://u%40x:p%2Fw@mail.example:465?ssl=1")
     assert (found["EMAIL_HOST_USER"], found["EMAIL_HOST_PASSWORD"]) == ("u@x", "p/w")

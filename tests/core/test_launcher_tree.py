@@ -29,6 +29,8 @@ from tests.support.launch import (
     remaining,
 )
 
+# Whole installations start one after another; side by side on few cores they would outlast each other's patience.
+pytestmark = pytest.mark.xdist_group("installations")
 # An orphan has at most this long: PostgreSQL and Valkey first write what they hold.
 ORPHANS_END_SECONDS = 15.0
 

@@ -1,6 +1,6 @@
 """How long the operators' queue takes with a million cards, beside a straightforward admin list.
 
-    python benchmarks/queue.py [--cards 1000000] [--waiting 0.1] [--requests 100] [--keep]
+    python benchmarks/desk.py [--cards 1000000] [--waiting 0.1] [--requests 100] [--keep]
 
 Makes a scratch database beside the one of ``DATABASE_URL``, fills it by set-based SQL, and asks for pages through
 Django's test client, so what is measured is the whole of Django and PostgreSQL without a network. The straightforward
@@ -21,7 +21,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-# In place of this folder, where this file would hide the standard library's module of the same name.
+# In place of this folder, whose names must not hide modules.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("LOG_LEVEL", "ERROR")
