@@ -1,0 +1,168 @@
+"""When a renewal that was declined softly is tried again.
+
+The limit of the card networks stands above every policy: a stored method is tried at most 15 times in any 30 days, the
+first try included. Visa's excessive reattempts rule allowed 15 repetitions in 30 days from April 2021 and allows 20 since
+May 2025 (Visa Core Rules, table 7-2); Mastercard allows 35 in 30 days and 10 a day. The older, stricter figure is kept,
+for acquirers go on enforcing it, and nothing is gained by a sixteenth try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated
+
+from django.db import transaction
+from pydantic import BaseModel, ConfigDict, Field
+
+from apps.subscriptions.declines import classify, words_for
+from apps.subscriptions.models import RenewalAttempt, RetryPolicyVersion, Subscription
+
+NETWORK_TRIES = 15
+NETWORK_WINDOW = timedelta(days=30)
+Code = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class RetryPolicy(BaseModel):
+    """How an organisation retries; each change is a new :class:`RetryPolicyVersion`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, title="Retries", description="When off, nothing is ever tried again by itself.")
+    wait_hours: tuple[Annotated[int, Field(ge=1, le=720)], ...] = Field(
+        (24, 72, 120, 168),
+        max_length=NETWORK_TRIES - 1,
+        title="Waits",
+        description="Hours before the first, second, ... retry, each after the try before; then no more.",
+    )
+    give_up_days: int = Field(
+        28,
+        ge=1,
+        le=90,
+        title="Give up after",
+        description="Days after a renewal's date from which it is not tried again.",
+    )
+    tries_in_30_days: int = Field(
+        NETWORK_TRIES,
+        ge=1,
+        le=NETWORK_TRIES,
+        title="Tries in 30 days",
+        description="Of one subscription, all its renewals and first tries included. The card networks' limit is the "
+        "highest value.",
+    )
+    hard_codes: tuple[Code, ...] = Field(
+        (), max_length=100, title="More hard codes", description="Decline codes after which there is no other try."
+    )
+    soft_codes: tuple[Code, ...] = Field(
+        (), max_length=100, title="More soft codes", description="Decline codes after which another try may work."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One try, as the policy sees it."""
+
+    at: datetime
+    success: bool
+    code: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """When the next try should be, or None, and why."""
+
+    at: datetime | None
+    reason: str
+
+
+def next_try(
+    policy: RetryPolicy, *, renewal: Sequence[Tried], others: Sequence[datetime], renewal_end: datetime, now: datetime
+) -> Proposal:
+    """When to try a renewal again. Pure.
+
+    Args:
+        policy: of the subscription's organisation.
+        renewal: all tries of the renewal, at least one, in order of time.
+        others: when other renewals of the subscription were tried; they count towards the networks' limit.
+        renewal_end: when the day on which it was due began.
+        now: nothing is proposed for the past.
+    """
+    refusal = _refusal(policy, renewal)
+    if refusal:
+        return Proposal(None, refusal)
+    wait = policy.wait_hours[len(renewal) - 1]
+    at = max(renewal[-1].at + timedelta(hours=wait), now)
+    reason = f"Retry {len(renewal)} of {len(policy.wait_hours)}, {wait} h after the try before"
+    tried = sorted([*others, *(one.at for one in renewal)])
+    limit = policy.tries_in_30_days
+    if len(tried) >= limit and tried[-limit] + NETWORK_WINDOW >= at:
+        # The window is closed at both ends, so the next try lies beyond it.
+        at = tried[-limit] + NETWORK_WINDOW + timedelta(seconds=1)
+        reason = f"Retry {len(renewal)}, put off: at most {limit} tries in 30 days"
+    if at > renewal_end + timedelta(days=policy.give_up_days):
+        return Proposal(None, f"Given up: more than {policy.give_up_days} days after the renewal date.")
+    return Proposal(at, reason)
+
+
+def _refusal(policy: RetryPolicy, renewal: Sequence[Tried]) -> str:
+    """Why a renewal is not tried again; empty if it may be."""
+    if any(one.success for one in renewal):
+        return "Paid."
+    if not policy.enabled:
+        return "Retries are switched off."
+    hard = next((one for one in renewal if kind_of(policy, one) == RenewalAttempt.DeclineKind.HARD), None)
+    if hard:
+        return f"Declined for good ({words_for(hard.code) or 'hard decline'}): another payment method is needed."[:200]
+    if len(renewal) > len(policy.wait_hours):
+        return f"All {len(policy.wait_hours)} retries were used."
+    return ""
+
+
+def kind_of(policy: RetryPolicy, tried: Tried) -> str:
+    """Whether a failed try was a hard or a soft decline: what was recorded, unless the policy names the code."""
+    own = {code.strip().lower() for code in (*policy.hard_codes, *policy.soft_codes)}
+    if tried.kind and tried.code.strip().lower() not in own:
+        return tried.kind
+    return classify(tried.code, hard=policy.hard_codes, soft=policy.soft_codes)
+
+
+def current_policy(scope_id: int | None) -> RetryPolicy:
+    """The newest policy of an organisation; else the newest one for everybody; else the defaults."""
+    versions = RetryPolicyVersion.objects.order_by("-number")
+    own = versions.filter(scope=scope_id).first() if scope_id else None
+    newest = own or versions.filter(scope=None).first()
+    return RetryPolicy.model_validate(newest.settings) if newest else RetryPolicy()
+
+
+def decline_kind(code: str, *, scope_id: int | None) -> RenewalAttempt.DeclineKind:
+    """What to record as the kind of a decline, by the organisation's policy."""
+    policy = current_policy(scope_id)
+    return classify(code, hard=policy.hard_codes, soft=policy.soft_codes)
+
+
+def proposal_for(subscription: Subscription, *, now: datetime) -> Proposal:
+    """When the newest renewal of a subscription should be tried again. Two or three queries."""
+    if subscription.status != Subscription.Status.ACTIVE:
+        return Proposal(None, "The subscription is not active.")
+    tries = list(RenewalAttempt.objects.filter(subscription=subscription).order_by("-attempt_date", "-number")[:200])
+    if not tries:
+        return Proposal(None, "")
+    newest = max(one.renewal_on for one in tries)
+    renewal = sorted((one for one in tries if one.renewal_on == newest), key=lambda one: (one.attempt_date, one.number))
+    return next_try(
+        current_policy(subscription.scope_id),
+        renewal=[Tried(one.attempt_date, one.success, one.decline_code, one.decline_kind) for one in renewal],
+        others=[one.attempt_date for one in tries if one.renewal_on != newest],
+        renewal_end=datetime.combine(newest, time(), UTC),
+        now=now,
+    )
+
+
+@transaction.atomic
+def propose(*, subscription: Subscription, now: datetime) -> None:
+    """Write the proposed next try on the subscription; called after each attempt, in its transaction."""
+    proposal = proposal_for(subscription, now=now)
+    subscription.next_attempt_at, subscription.next_attempt_reason = proposal.at, proposal.reason[:200]
+    subscription.save(update_fields=["next_attempt_at", "next_attempt_reason"])
