@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -26,6 +27,7 @@ INSECURE_KEY_PREFIX = "dev-insecure-"
 SHORTEST_SECRET_KEY = 50  # characters; with at least five different ones, as Django's `check --deploy` asks
 
 Names = Annotated[tuple[str, ...], NoDecode]
+Weight = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=2, allow_inf_nan=False)]
 
 
 class Environment(BaseSettings):
@@ -65,6 +67,19 @@ class Environment(BaseSettings):
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics; 0 is off.")
     prometheus_multiproc_dir: str = Field("", description="Folder that the processes of one host share for metrics.")
+    risk_weight_consecutive_none: Weight = Field(Decimal(0), description="Weight of no failed renewal.")
+    risk_weight_consecutive_medium: Weight = Field(Decimal(5), description="Weight of 1 or 2 failed renewals in a row.")
+    risk_weight_consecutive_high: Weight = Field(
+        Decimal(10), description="Weight of 3 or more failed renewals in a row."
+    )
+    risk_weight_balance_sufficient: Weight = Field(
+        Decimal(0), description="Weight of a balance from 120 % of the price."
+    )
+    risk_weight_balance_low: Weight = Field(Decimal(5), description="Weight of a balance of 100 to 120 % of the price.")
+    risk_weight_balance_insufficient: Weight = Field(Decimal(10), description="Weight of a balance below the price.")
+    risk_weight_approval_valid: Weight = Field(Decimal(0), description="Weight of a valid approval.")
+    risk_weight_approval_expired: Weight = Field(Decimal(10), description="Weight of an expired or missing approval.")
+    risk_batch_size: int = Field(100, ge=1, le=50_000, description="Subscriptions calculated in one transaction.")
 
     @field_validator(
         "secret_key_fallbacks",
@@ -180,6 +195,15 @@ def from_files(environ: Mapping[str, str]) -> dict[str, Any]:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ImproperlyConfigured(f"{name}_FILE: {file} cannot be read: {reason}") from None
     return found
+
+
+def risk_weights(environment: Environment) -> dict[str, Decimal]:
+    """The weights of risk factors by the names of their variables."""
+    return {
+        field.upper(): getattr(environment, field)
+        for field in Environment.model_fields
+        if field.startswith("risk_weight_")
+    }
 
 
 def explain(error: ValidationError) -> str:

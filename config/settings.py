@@ -251,6 +251,9 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+RISK_WEIGHTS = environment.risk_weights(ENV)
+RISK_BATCH_SIZE = ENV.risk_batch_size
+
 globals().update(environment.email(ENV.email_url.get_secret_value()))
 DEFAULT_FROM_EMAIL = ENV.default_from_email
 SERVER_EMAIL = DEFAULT_FROM_EMAIL

@@ -10,9 +10,11 @@ class SubscriptionsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.audit import audit
+        from apps.subscriptions.factors import evaluators
         from apps.subscriptions.models import AccountBalance, Approval, PaymentProvider, Subscription
 
         audit(Subscription, exclude=["next_attempt_at", "next_attempt_reason", "updated_at"])
         audit(Approval)
         audit(AccountBalance)
         audit(PaymentProvider, mask=["api_token"])
+        evaluators.discover("apps.subscriptions.evaluators")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ VARIABLES: dict[str, tuple[str, Any, str | None]] = {
     "METRICS_TOKEN": ("token", "token", None),
     "WORKER_METRICS_PORT": ("0", 0, "65536"),
     "PROMETHEUS_MULTIPROC_DIR": ("/run/metrics", "/run/metrics", None),
+    "RISK_WEIGHT_CONSECUTIVE_NONE": ("0.5", Decimal("0.5"), "nothing"),
+    "RISK_WEIGHT_CONSECUTIVE_MEDIUM": ("7", Decimal(7), "-1"),
+    "RISK_WEIGHT_CONSECUTIVE_HIGH": ("12.25", Decimal("12.25"), "ten"),
+    "RISK_WEIGHT_BALANCE_SUFFICIENT": ("0", Decimal(0), "NaN"),
+    "RISK_WEIGHT_BALANCE_LOW": ("4", Decimal(4), "Infinity"),
+    "RISK_WEIGHT_BALANCE_INSUFFICIENT": ("1000", Decimal(1000), "1001"),
+    "RISK_WEIGHT_APPROVAL_VALID": ("0.00", Decimal(0), "0.001"),
+    "RISK_WEIGHT_APPROVAL_EXPIRED": ("10", Decimal(10), ""),
+    "RISK_BATCH_SIZE": ("2000", 2000, "0"),
 }
 
 

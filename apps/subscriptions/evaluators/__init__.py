@@ -1,0 +1,1 @@
+"""Evaluators of subscriptions, one a file."""

@@ -1,0 +1,171 @@
+"""What an evaluator is, and how much each of its findings weighs.
+
+An evaluator judges one aspect of a subscription. Adding one is a new file in ``apps/subscriptions/evaluators`` and its
+test::
+
+    @evaluator(
+        slug="balance_projection",
+        title="Balance projection",
+        weights={"NONE": 0, "MEDIUM": 5, "HIGH": 10},
+        variables={"NONE": "RISK_WEIGHT_BALANCE_SUFFICIENT", ...},
+        mitigation={"HIGH": "Remind the owner to top up the account."},
+    )
+    def evaluate(*, now: datetime, facts: Facts) -> Finding:
+        ...
+
+What a finding weighs comes from the newest :class:`FactorVersion` of the subscription's organisation, else from the
+newest one for everybody, else from the environment variables (``RISK_WEIGHT_...``), else from the evaluator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, Protocol, TypeVar
+
+from django.conf import settings
+from django.db.models import Q
+
+from apps.core.rules import Registry
+from apps.subscriptions.facts import Facts
+from apps.subscriptions.models import FactorVersion
+
+Weight = Literal["NONE", "MEDIUM", "HIGH"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an evaluator found.
+
+    Args:
+        weight: the name of its weight.
+        details: the figures behind it, as JSON; shown to people.
+    """
+
+    weight: Weight
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Evaluate(Protocol):
+    """The signature of every evaluator. Pure: it neither reads rows nor the clock, and never writes."""
+
+    def __call__(self, *, now: datetime, facts: Facts) -> Finding: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """An evaluator with its metadata.
+
+    Args:
+        slug: stable name, stored in scores as ``factor_type``.
+        weights: what each finding weighs by default.
+        variables: environment variables that set the weights.
+        mitigation: what to do about a finding, by its weight's name; ``HIGH/hard`` goes before ``HIGH`` where the
+            details name ``hard`` as the last decline's kind.
+    """
+
+    slug: str
+    title: str
+    evaluate: Evaluate
+    weights: Mapping[str, Decimal | int]
+    mitigation: Mapping[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def description(self) -> str:
+        """The first paragraph of the evaluator's docstring: what it looks at."""
+        return (self.evaluate.__doc__ or "").strip().split("\n\n")[0]
+
+    def default_weights(self) -> dict[str, Decimal]:
+        """The weights by name: of the environment, else the evaluator's own."""
+        given: Mapping[str, Decimal] = settings.RISK_WEIGHTS
+        return {name: given.get(self.variables.get(name, ""), Decimal(weight)) for name, weight in self.weights.items()}
+
+
+evaluators: Registry[Evaluator] = Registry("evaluator")
+
+E = TypeVar("E", bound=Callable[..., Finding])
+
+
+def evaluator(**metadata: Any) -> Callable[[E], E]:
+    """Register the decorated function; the arguments are those of :class:`Evaluator` without ``evaluate``."""
+
+    def register(function: E) -> E:
+        evaluators.add(Evaluator(evaluate=function, **metadata))
+        return function
+
+    return register
+
+
+def advice(factors: Collection[Mapping[str, Any]]) -> list[str]:
+    """What to do about a score, from its factors as they are stored; the heaviest first."""
+    found: list[str] = []
+    for factor in sorted(factors, key=lambda one: -one["weight_value"]):
+        if factor["factor_type"] not in evaluators:
+            continue  # an evaluator of a former version
+        words = evaluators[factor["factor_type"]].mitigation
+        kind = factor["details"].get("last_decline_kind", "")
+        text = words.get(f"{factor['weight']}/{kind}") or words.get(factor["weight"])
+        if text:
+            found.append(text)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FactorSet:
+    """The evaluators that count for a subscription, and their weights.
+
+    Attributes:
+        weights: by evaluator and weight name; evaluators that are switched off are absent.
+        label: names the version; stored with each score.
+    """
+
+    weights: Mapping[str, Mapping[str, Decimal]]
+    label: str
+
+
+def factor_set(scope_id: int | None) -> FactorSet:
+    """The factors in force for an organisation."""
+    return factor_sets([scope_id])[scope_id]
+
+
+def factor_sets(scope_ids: Collection[int | None]) -> dict[int | None, FactorSet]:
+    """The factors in force for several organisations, by one query."""
+    wanted = Q(scope__isnull=True) | Q(scope__in=[one for one in scope_ids if one is not None])
+    newest = FactorVersion.objects.filter(wanted).order_by("scope_id", "-number").distinct("scope_id")
+    versions = {version.scope_id: version for version in newest}
+    everybody = made_from(versions.get(None))
+    return {
+        scope_id: made_from(versions[scope_id]) if scope_id in versions else everybody for scope_id in set(scope_ids)
+    }
+
+
+def made_from(version: FactorVersion | None) -> FactorSet:
+    """The factors of a version, with defaults for what it does not say; None for the defaults alone.
+
+    What a version says about evaluators that do not exist any more is ignored.
+    """
+    said: Mapping[str, Any] = version.factors if version else {}
+    weights: dict[str, dict[str, Decimal]] = {}
+    for one in evaluators:
+        own = said.get(one.slug, {})
+        if own.get("enabled", True):
+            changed = {name: Decimal(str(value)) for name, value in own.get("weights", {}).items()}
+            weights[one.slug] = {name: changed.get(name, value) for name, value in one.default_weights().items()}
+    return FactorSet(weights, f"{_name(version)} {_digest(weights)}")
+
+
+def _name(version: FactorVersion | None) -> str:
+    if version is None:
+        return "defaults"
+    return f"organisation {version.scope_id} v{version.number}" if version.scope_id else f"everybody v{version.number}"
+
+
+def _digest(weights: Mapping[str, Mapping[str, Decimal]]) -> str:
+    """Tells the environment's weights apart, which have no version number."""
+    plain = {slug: {name: str(value.normalize()) for name, value in each.items()} for slug, each in weights.items()}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]

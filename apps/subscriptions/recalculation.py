@@ -1,0 +1,194 @@
+"""Recalculation of all active subscriptions, in batches and in the order of their ids.
+
+A run is a row with a cursor. Each batch's transaction also moves the cursor and the counts, so a run that is killed goes on
+after the last batch that was committed, and nothing is done twice. Only one works at a time: it holds an advisory lock
+for as long as its connection lives, so a killed one gives it back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from time import perf_counter
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.core.errors import DomainError
+from apps.core.models import User
+from apps.subscriptions import levels, metrics
+from apps.subscriptions.models import RecalculationRun, Subscription
+from apps.subscriptions.scores import Batch, recalculate
+
+logger = structlog.get_logger(__name__)
+
+_WORKING = 7_221_501  # keys of advisory locks, any constants
+_REQUESTING = 7_221_502
+Status = RecalculationRun.Status
+
+
+class AlreadyRunning(DomainError):
+    """Another process recalculates all subscriptions now."""
+
+    code = "recalculation_running"
+    message = "All subscriptions are being recalculated already."
+    status = 409
+
+
+def unfinished() -> RecalculationRun | None:
+    """The run that waits, is under way, or was cut off; the oldest, if there are several."""
+    return RecalculationRun.objects.filter(status__in=[Status.WAITING, Status.RUNNING]).order_by("id").first()
+
+
+@transaction.atomic
+def request_run(
+    *, trigger: str, requested_by: User | None = None, now: datetime, batch_size: int | None = None
+) -> RecalculationRun:
+    """Ask for a recalculation of all active subscriptions; :func:`work` does it.
+
+    Args:
+        trigger: of :class:`RecalculationRun.Trigger`.
+        requested_by: who asked; None for the schedule.
+        now: the moment that is judged.
+        batch_size: subscriptions in one transaction; ``RISK_BATCH_SIZE`` if None.
+
+    Returns:
+        The unfinished run if there is one, for it does what is asked; else a new one.
+    """
+    with connection.cursor() as cursor:  # two who ask at once get the same run
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_REQUESTING])
+    return unfinished() or RecalculationRun.objects.create(
+        trigger=trigger, requested_by=requested_by, as_of=now, batch_size=batch_size or settings.RISK_BATCH_SIZE
+    )
+
+
+def work(
+    run: RecalculationRun,
+    *,
+    on_batch: Callable[[RecalculationRun], None] = lambda run: None,
+    go_on: Callable[[], bool] = lambda: True,
+) -> RecalculationRun:
+    """Do a run from its cursor to its end.
+
+    Args:
+        run: as :func:`request_run` returned it.
+        on_batch: told after each batch, for showing progress.
+        go_on: asked before each batch; after False the run waits for the next call.
+
+    Returns:
+        The run as it is now.
+
+    Raises:
+        AlreadyRunning: if another process is at it.
+        OperationalError: if the database went away; the run goes on after its cursor at the next call.
+    """
+    with _only_one() as free:
+        if not free:
+            raise AlreadyRunning
+        run = _begin(run)
+        while run.status == Status.RUNNING:
+            if not go_on():
+                run.status = Status.WAITING
+                run.save(update_fields=["status"])
+            elif _next_batch(run):
+                on_batch(run)
+            else:
+                _finish(run)
+    return run
+
+
+def _begin(run: RecalculationRun) -> RecalculationRun:
+    """Take the run up. Called while holding the lock, so a run that is marked as running was cut off."""
+    run = unfinished() or run
+    if run.status in (Status.FINISHED, Status.FAILED):
+        run.refresh_from_db()
+        return run
+    run.refresh_from_db()
+    if run.started_at is None:
+        run.started_at, run.total = timezone.now(), Subscription.objects.active().count()
+    logger.info("recalculation_started", run=run.pk, total=run.total, cursor=str(run.cursor or ""), as_of=run.as_of)
+    run.status = Status.RUNNING
+    run.save(update_fields=["status", "started_at", "total"])
+    return run
+
+
+def _next_batch(run: RecalculationRun) -> bool:
+    """Calculate the batch after the cursor, and note it in the same transaction. False if there is none."""
+    begun = perf_counter()
+    with transaction.atomic():
+        ids = _ids_after(run.cursor, run.batch_size)
+        if not ids:
+            return False
+        batch = recalculate(ids, now=run.as_of, occasion="run")
+        _note(run, ids[-1], batch, perf_counter() - begun)
+    return True
+
+
+def _ids_after(cursor: UUID | None, limit: int) -> list[UUID]:
+    active = Subscription.objects.active().order_by("id").values_list("id", flat=True)
+    return list((active.filter(id__gt=cursor) if cursor else active)[:limit])
+
+
+def _note(run: RecalculationRun, cursor: UUID, batch: Batch, seconds: float) -> None:
+    run.cursor, run.heartbeat_at = cursor, timezone.now()
+    RecalculationRun.objects.filter(pk=run.pk).update(
+        cursor=cursor,
+        heartbeat_at=run.heartbeat_at,
+        succeeded=F("succeeded") + batch.succeeded,
+        failed=F("failed") + batch.failed,
+        degraded=F("degraded") + batch.degraded,
+        changed=F("changed") + batch.changed,
+        seconds=F("seconds") + seconds,
+    )
+    for name in ("succeeded", "failed", "degraded", "changed"):
+        setattr(run, name, getattr(run, name) + getattr(batch, name))
+    run.seconds += seconds
+
+
+def _finish(run: RecalculationRun) -> None:
+    """Count the levels for the trends and close the run."""
+    begun = perf_counter()
+    with transaction.atomic():
+        counts = levels.count(day=run.as_of.date())
+        run.status, run.finished_at = Status.FINISHED, timezone.now()
+        run.seconds += perf_counter() - begun
+        run.save(update_fields=["status", "finished_at", "seconds"])
+    metrics.runs.labels(run.trigger, run.status).inc()
+    metrics.run_seconds.set(run.seconds)
+    metrics.last_good_run.set(run.finished_at.timestamp())
+    for level, number in counts.items():
+        metrics.subscriptions.labels(level).set(number)
+    logger.info(
+        "recalculation_finished",
+        run=run.pk,
+        trigger=run.trigger,
+        succeeded=run.succeeded,
+        failed=run.failed,
+        degraded=run.degraded,
+        changed=run.changed,
+        seconds=round(run.seconds, 3),
+    )
+
+
+@contextmanager
+def _only_one() -> Iterator[bool]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_WORKING])
+        free = bool(cursor.fetchone()[0])
+    try:
+        yield free
+    finally:
+        if free and not connection.needs_rollback:
+            _unlock()
+
+
+def _unlock() -> None:
+    if connection.connection is None or connection.connection.closed:
+        return  # the lock went with the connection
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [_WORKING])
