@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "guardian",
     "auditlog",
     "rest_framework",
+    "knox",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -226,7 +227,11 @@ RATE_LIMITS = {
 RATE_LIMIT_PREFIX = "riskdesk:limit"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    # The first one names the scheme in the 401 of strangers.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.core.tokens.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.ScopedPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -237,6 +242,8 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["apps.core.ratelimit.ApiThrottle"],
     "EXCEPTION_HANDLER": "apps.core.errors.api_exception_handler",
 }
+KNOX_TOKEN_MODEL = "core.ApiToken"
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "rd_"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Riskdesk API",
     "DESCRIPTION": "Action cards and the facts behind them.",

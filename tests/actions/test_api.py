@@ -107,7 +107,7 @@ def test_strangers_see_nothing() -> None:
     card = CardFactory()
     for path in ("/api/cards/", f"/api/cards/{card.pk}/"):
         response = client().get(path)
-        assert (response.status_code, response.json()["error"]["code"]) == (403, "not_authenticated")
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "not_authenticated")
     assert client(UserFactory()).get("/api/cards/").status_code == 403
 
 

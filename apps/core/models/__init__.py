@@ -1,10 +1,12 @@
 """People, scopes, the decision log and notifications."""
 
+from apps.core.models.api import ApiToken, StoredAnswer
 from apps.core.models.decisions import Decision, DecisionHead, DecisionText
 from apps.core.models.notifications import Delivery, Notification, NotificationSetting
 from apps.core.models.people import Scope, User
 
 __all__ = [
+    "ApiToken",
     "Decision",
     "DecisionHead",
     "DecisionText",
@@ -12,5 +14,6 @@ __all__ = [
     "Notification",
     "NotificationSetting",
     "Scope",
+    "StoredAnswer",
     "User",
 ]

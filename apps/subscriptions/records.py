@@ -1,0 +1,304 @@
+"""What happens to subscriptions is recorded here: attempts, approvals, balances, changes.
+
+Each function checks what it is told, writes in one transaction while it holds the subscription's row, so that two records
+of one subscription take turns, and has the risk calculated once the transaction is committed. Who may record what is
+decided by the API and the admin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+
+from apps.core.decisions import Entry, record
+from apps.core.models import User
+from apps.subscriptions import refusals, retries, scores
+from apps.subscriptions.models import AccountBalance, Approval, RenewalAttempt, Subscription
+from apps.subscriptions.renewal_dates import is_last_of_month, next_renewal
+
+CLOCK_SKEW = timedelta(minutes=5)
+LONGEST_AGO = timedelta(days=3653)
+LONGEST_AHEAD = timedelta(days=3653)
+MOST_ATTEMPTS = 200
+_CENT = Decimal("0.01")
+_LARGEST = Decimal("1e12")
+_ENDED = (Subscription.Status.CANCELLED, Subscription.Status.EXPIRED)
+CHANGEABLE = frozenset({"name", "price", "currency", "interval", "renews_on", "status", "payment_method"})
+
+
+@transaction.atomic
+def record_renewal_attempt(
+    *,
+    subscription_id: UUID,
+    success: bool,
+    error_message: str = "",
+    amount: Decimal | None = None,
+    currency: str | None = None,
+    attempt_date: datetime | None = None,
+    renewal_on: date | None = None,
+    decline_code: str = "",
+    actor: User | str,
+    now: datetime,
+) -> RenewalAttempt:
+    """Record that a renewal was tried. A success moves the renewal date on by the interval.
+
+    Args:
+        amount, currency: what was charged; the subscription's price and currency if not given, and nothing else.
+        attempt_date: when; ``now`` if not given.
+        renewal_on: which renewal; the one due next if not given. All tries of one renewal share it.
+        decline_code: as the payment provider names it; whether it is hard or soft follows from it.
+        actor: who recorded it, for the log of this process; attempts are facts and no decisions.
+
+    Raises:
+        DomainError: one of :mod:`apps.subscriptions.refusals`; nothing is written.
+    """
+    subscription = _held(subscription_id)
+    if subscription.status in _ENDED:
+        raise refusals.SubscriptionEnded
+    if success and (error_message or decline_code):
+        raise refusals.SuccessWithDecline
+    amount, currency = _charged(subscription, amount, currency)
+    when = _past(now if attempt_date is None else attempt_date, now, "attempt_date")
+    renewal = _renewal(subscription, renewal_on)
+    attempt = RenewalAttempt.objects.create(
+        subscription=subscription,
+        renewal_on=renewal,
+        number=_next_number(subscription, renewal),
+        attempt_date=when,
+        amount=amount,
+        currency=currency,
+        success=success,
+        error_message=error_message,
+        decline_code=decline_code,
+        decline_kind="" if success else retries.decline_kind(decline_code, scope_id=subscription.scope_id),
+        recorded_at=now,
+    )
+    if success and renewal == subscription.renews_on:
+        _move_on(subscription, now)
+    retries.propose(subscription=subscription, now=now)
+    scores.recalculate_after_commit(subscription.pk)
+    return attempt
+
+
+@transaction.atomic
+def set_approval(
+    *, subscription_id: UUID, approval_type: str, expires_at: datetime, actor: User | str, now: datetime
+) -> Approval:
+    """Record the owner's consent. It takes the place of an active one of the same kind, which is revoked.
+
+    Raises:
+        DomainError: the subscription has ended, or the approval would expire in the past or in more than ten years.
+    """
+    subscription = _held(subscription_id)
+    if subscription.status in _ENDED:
+        raise refusals.SubscriptionEnded
+    if expires_at <= now:
+        raise refusals.DateInPast(fields={"expires_at": [refusals.DateInPast.message]})
+    if expires_at > now + LONGEST_AHEAD:
+        raise refusals.DateOutOfRange(fields={"expires_at": [refusals.DateOutOfRange.message]})
+    former = subscription.approvals.filter(approval_type=approval_type, status=Approval.Status.ACTIVE)
+    replaced = former.update(status=Approval.Status.REVOKED)
+    approval = Approval.objects.create(
+        subscription=subscription,
+        user_id=subscription.owner_id,
+        approval_type=approval_type,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    _log("approval_set", approval, actor, expires_at=expires_at.isoformat(), replaced=replaced)
+    scores.recalculate_after_commit(subscription.pk)
+    return approval
+
+
+@transaction.atomic
+def revoke_approval(*, approval_id: UUID, actor: User | str, now: datetime) -> Approval:
+    """Take an approval back.
+
+    Raises:
+        DomainError: there is none such, or it is not active any more.
+    """
+    found = Approval.objects.filter(pk=approval_id).values_list("subscription_id", flat=True).first()
+    if found is None:
+        raise refusals.ApprovalMissing
+    subscription = _held(found)
+    approval = Approval.objects.get(pk=approval_id)
+    if approval.status != Approval.Status.ACTIVE or approval.expires_at <= now:
+        raise refusals.ApprovalNotActive
+    approval.status = Approval.Status.REVOKED
+    approval.save(update_fields=["status"])
+    _log("approval_revoked", approval, actor)
+    scores.recalculate_after_commit(subscription.pk)
+    return approval
+
+
+@transaction.atomic
+def set_balance(
+    *,
+    subscription_id: UUID,
+    amount: Decimal,
+    currency: str,
+    as_of: datetime,
+    actor: User | str,
+    now: datetime,
+    source: str = Subscription.BalanceSource.API,
+) -> AccountBalance:
+    """Record what is there to pay with. News older than what is known is passed over, so that deliveries may cross.
+
+    Args:
+        amount: may be negative.
+        as_of: when it was so.
+        source: of :class:`Subscription.BalanceSource`.
+        actor: who recorded it; balances are facts and no decisions.
+
+    Returns:
+        The balance that counts now: an older one given leaves a newer one as it is.
+
+    Raises:
+        DomainError: a wrong currency, a moment in the future, an absurd amount.
+    """
+    subscription = _held(subscription_id)
+    _check_currency(subscription, currency)
+    amount = _money(amount, "amount")
+    as_of = _past(as_of, now, "as_of")
+    balance = AccountBalance.objects.filter(subscription=subscription).first()
+    if balance and balance.as_of > as_of:
+        return balance
+    balance, _ = AccountBalance.objects.update_or_create(
+        subscription=subscription, defaults={"amount": amount, "currency": currency, "as_of": as_of}
+    )
+    if subscription.balance_source != source:
+        subscription.balance_source = source
+        subscription.save(update_fields=["balance_source"])
+    scores.recalculate_after_commit(subscription.pk)
+    return balance
+
+
+@transaction.atomic
+def change_subscription(
+    *, subscription_id: UUID, changes: Mapping[str, Any], actor: User | str, now: datetime, reason: str = ""
+) -> Subscription:
+    """Change a subscription's own fields (:data:`CHANGEABLE`); what changed is in the decision log.
+
+    Raises:
+        DomainError: a field is unknown or its value not valid; nothing is changed then.
+    """
+    unknown = sorted(set(changes) - CHANGEABLE)
+    if unknown:
+        raise refusals.ValuesInvalid(fields={name: ["This cannot be changed."] for name in unknown})
+    subscription = _held(subscription_id)
+    before = {name: str(getattr(subscription, name)) for name in changes}
+    for name, value in changes.items():
+        setattr(subscription, name, value)
+    try:
+        subscription.clean_fields()
+    except ValidationError as error:
+        raise refusals.ValuesInvalid(fields=error.message_dict) from None
+    changed = {name: [was, str(getattr(subscription, name))] for name, was in before.items()}
+    changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
+    if not changed:
+        return subscription
+    subscription.updated_at = now
+    subscription.save(update_fields=[*changed, "updated_at"])
+    if "status" in changed:
+        retries.propose(subscription=subscription, now=now)
+    payload = {name: pair for name, pair in changed.items() if name not in ("name", "payment_method")}
+    record(
+        Entry(
+            scope="subscriptions",
+            actor=actor,
+            action="subscription_changed",
+            subject=f"subscription:{subscription.pk}",
+            rationale=reason,
+            payload={"fields": sorted(changed), "changes": payload},
+        )
+    )
+    scores.recalculate_after_commit(subscription.pk)
+    return subscription
+
+
+def _held(subscription_id: UUID) -> Subscription:
+    """The subscription, its row held until the transaction ends."""
+    found = Subscription.objects.select_for_update().filter(pk=subscription_id).first()
+    if found is None:
+        raise refusals.SubscriptionMissing
+    return found
+
+
+def _charged(subscription: Subscription, amount: Decimal | None, currency: str | None) -> tuple[Decimal, str]:
+    if currency is not None:
+        _check_currency(subscription, currency)
+    if amount is not None:
+        amount = _money(amount, "amount")
+        if amount < 0:
+            raise refusals.AmountNegative(fields={"amount": [refusals.AmountNegative.message]})
+        if amount != subscription.price:
+            words = f"The subscription's price is {subscription.price} {subscription.currency}."
+            raise refusals.AmountMismatch(fields={"amount": [words]})
+    return subscription.price, subscription.currency
+
+
+def _check_currency(subscription: Subscription, currency: str) -> None:
+    if currency != subscription.currency:
+        words = f"The subscription's currency is {subscription.currency}."
+        raise refusals.CurrencyMismatch(fields={"currency": [words]})
+
+
+def _money(amount: Decimal, name: str) -> Decimal:
+    """The amount in cents' precision; what would have to be rounded is refused."""
+    if not amount.is_finite() or abs(amount) >= _LARGEST or amount != amount.quantize(_CENT):
+        raise refusals.AmountInvalid(fields={name: [refusals.AmountInvalid.message]})
+    return amount.quantize(_CENT)
+
+
+def _past(moment: datetime, now: datetime, name: str) -> datetime:
+    """A moment that is past, by clocks that may be a little apart."""
+    if moment > now + CLOCK_SKEW:
+        raise refusals.DateInFuture(fields={name: [refusals.DateInFuture.message]})
+    if moment < now - LONGEST_AGO:
+        raise refusals.DateOutOfRange(fields={name: [refusals.DateOutOfRange.message]})
+    return moment.astimezone(UTC)
+
+
+def _renewal(subscription: Subscription, renewal_on: date | None) -> date:
+    if renewal_on is None:
+        return subscription.renews_on
+    if renewal_on > subscription.renews_on:
+        raise refusals.RenewalUnknown(fields={"renewal_on": [refusals.RenewalUnknown.message]})
+    if renewal_on < subscription.renews_on - LONGEST_AGO:
+        raise refusals.DateOutOfRange(fields={"renewal_on": [refusals.DateOutOfRange.message]})
+    return renewal_on
+
+
+def _next_number(subscription: Subscription, renewal: date) -> int:
+    tries = RenewalAttempt.objects.filter(subscription=subscription, renewal_on=renewal)
+    if tries.filter(success=True).exists():
+        raise refusals.RenewalPaid
+    number = (tries.aggregate(last=Max("number"))["last"] or 0) + 1
+    if number > MOST_ATTEMPTS:
+        raise refusals.TooManyAttempts
+    return int(number)
+
+
+def _move_on(subscription: Subscription, now: datetime) -> None:
+    """Set the renewal after the one that was paid. One of the 31st that fell on 28 February returns to the 31st."""
+    day = subscription.renews_on
+    usual = 0
+    if is_last_of_month(day):
+        recent = subscription.renewal_attempts.order_by("-renewal_on").values_list("renewal_on", flat=True)[:40]
+        usual = max((one.day for one in recent), default=0)
+    subscription.renews_on = next_renewal(day, subscription.interval, day_of_month=usual)
+    subscription.updated_at = now
+    subscription.save(update_fields=["renews_on", "updated_at"])
+
+
+def _log(action: str, approval: Approval, actor: User | str, **payload: Any) -> None:
+    payload |= {"approval": str(approval.pk), "approval_type": approval.approval_type}
+    subject = f"subscription:{approval.subscription_id}"
+    record(Entry(scope="subscriptions", actor=actor, action=action, subject=subject, payload=payload))
