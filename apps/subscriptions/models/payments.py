@@ -67,6 +67,9 @@ class PaymentRetry(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="payment_retries")
+    provider = models.ForeignKey(
+        PaymentProvider, models.PROTECT, related_name="retries", help_text="Only it knows what became of the key."
+    )
     renewal_on = models.DateField()
     number = models.PositiveSmallIntegerField(help_text="The number of the attempt that it becomes.")
     amount = models.DecimalField(max_digits=14, decimal_places=2)
@@ -75,6 +78,7 @@ class PaymentRetry(models.Model):
     tries = models.PositiveSmallIntegerField(default=0, help_text="How often the provider was asked.")
     next_try_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
+    charge_id = models.CharField(max_length=120, blank=True, help_text="The provider's own name of the charge.")
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
 
