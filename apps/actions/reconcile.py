@@ -62,7 +62,7 @@ _TABLES = """
         subject text, scope_id bigint, target text, draft text, message text, rationale text, data jsonb,
         source text, operation text, query text, observed_at timestamptz, expected_impact numeric(14, 2),
         currency text, expected_loss numeric(14, 2), confidence numeric(4, 3), ease smallint, tier text,
-        can_execute boolean, fingerprint text
+        can_execute boolean, mitigation text, fingerprint text
     ) ON COMMIT DROP;
     CREATE TEMP TABLE actions_touched (
         card_id bigint, what text, tier text, impact numeric, confidence numeric, ease smallint, executable boolean, draft text
@@ -98,6 +98,7 @@ _UPDATE = f"""
         scope_id = h.scope_id, target = h.target, draft = h.draft, message = h.message, rationale = h.rationale,
         expected_impact = h.expected_impact, currency = h.currency, expected_loss = h.expected_loss,
         confidence = h.confidence, ease = h.ease, can_execute = h.can_execute,
+        mitigation = coalesce(nullif(h.mitigation, ''), c.mitigation),
         risk_tier = CASE WHEN {_RANK.format("h.tier")} > {_RANK.format("c.risk_tier")} THEN h.tier ELSE c.risk_tier END,
         evidence = CASE WHEN jsonb_array_length(c.evidence) >= %(cap)s THEN c.evidence - 1 ELSE c.evidence END || {_ENTRY}
     FROM actions_hit h, actions_touched t
@@ -123,7 +124,7 @@ _OPEN = f"""
             outcome, outcome_reason, subject, scope_id, target, draft, message, rationale, evidence, observed_at,
             expected_impact, currency, expected_loss, confidence, ease, risk_tier, can_execute, fingerprint
         )
-        SELECT %(rule)s, %(version)s, %(kind)s, %(mitigation)s, %(escalation)s, %(rollback)s, 'open', 1, %(at)s, %(at)s,
+        SELECT %(rule)s, %(version)s, %(kind)s, coalesce(nullif(h.mitigation, ''), %(mitigation)s), %(escalation)s, %(rollback)s, 'open', 1, %(at)s, %(at)s,
             '', '', h.subject, h.scope_id, h.target, h.draft, h.message, h.rationale, {_ENTRY}, h.observed_at,
             h.expected_impact, h.currency, h.expected_loss, h.confidence, h.ease, h.tier, h.can_execute, h.fingerprint
         FROM actions_hit h
@@ -273,7 +274,7 @@ def _row(hit: Hit) -> tuple[Any, ...]:
     return (
         hit.subject, hit.scope_id, hit.target, hit.draft, hit.message, hit.rationale, data, hit.source, hit.operation,
         hit.query, hit.observed_at, hit.expected_impact, hit.currency, loss, hit.confidence, hit.ease, hit.tier,
-        hit.can_execute, fingerprint(hit, data),
+        hit.can_execute, hit.mitigation, fingerprint(hit, data),
     )  # fmt: skip
 
 
@@ -282,6 +283,7 @@ def fingerprint(hit: Hit, data: str) -> str:
     shown = (
         hit.target, hit.draft, hit.message, hit.rationale, data, str(hit.expected_impact), hit.currency,
         str(hit.expected_loss), str(hit.confidence), str(hit.ease), hit.tier, str(hit.can_execute), str(hit.scope_id),
+        hit.mitigation,
     )  # fmt: skip
     return hashlib.md5("\x1f".join(shown).encode(), usedforsecurity=False).hexdigest()
 

@@ -18,13 +18,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.core.rules import Registry
 
 Kind = Literal[
-    "order-aging-alert", "carrier-delay-alert", "refund-anomaly-alert", "fraud-pattern-alert", "monitoring-alert"
+    "order-aging-alert",
+    "carrier-delay-alert",
+    "refund-anomaly-alert",
+    "fraud-pattern-alert",
+    "subscription-risk-alert",
+    "monitoring-alert",
 ]
 Tier = Literal["low", "safety", "policy"]
 Source = Literal["shopify", "import", "riskdesk"]
@@ -60,6 +66,11 @@ class Subjects:
         prefix = f"{kind}:"
         return sorted(int(key.removeprefix(prefix)) for key in self.keys if key.startswith(prefix))
 
+    def uuids(self, kind: str) -> list[UUID]:
+        """The same for kinds whose ids are UUIDs."""
+        prefix = f"{kind}:"
+        return sorted(UUID(key.removeprefix(prefix)) for key in self.keys if key.startswith(prefix))
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -81,6 +92,7 @@ class Hit:
         ease: 1 (hard) to 5 (easy to resolve).
         tier: severity.
         can_execute: whether approving can do something; False needs a person's own work.
+        mitigation: what to do about this very finding; the rule's own words if empty.
     """
 
     subject: str
@@ -101,6 +113,7 @@ class Hit:
     can_execute: bool
     message: str = ""
     expected_loss: Decimal | None = None
+    mitigation: str = ""
 
 
 S_contra = TypeVar("S_contra", bound=RuleSettings, contravariant=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -213,16 +214,22 @@ class ScopeAdmin(ScopedAdmin):
 SUBJECT_PAGES = {
     "action_card": "admin:actions_actioncard_change",
     "order": "admin:orders_order_change",
+    "customer": "admin:orders_customer_change",
+    "product": "admin:orders_product_change",
+    "fulfillment": "admin:orders_fulfillment_change",
+    "refund": "admin:orders_refund_change",
     "store": "admin:orders_store_change",
     "scope": "admin:core_scope_change",
     "risk_flag": "admin:escalation_riskflag_change",
+    "subscription": "admin:subscriptions_subscription_change",
 }
+_KEY = re.compile(r"[0-9]{1,18}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def page_of(subject: str) -> str:
     """The page of a subject such as ``action_card:17``; empty where there is none."""
     kind, _, key = subject.partition(":")
-    return address(SUBJECT_PAGES[kind], int(key)) if kind in SUBJECT_PAGES and key.isdecimal() else ""
+    return address(SUBJECT_PAGES[kind], key) if kind in SUBJECT_PAGES and _KEY.fullmatch(key) else ""
 
 
 class DecisionTextInline(admin.StackedInline):

@@ -261,3 +261,16 @@ def test_text_that_postgresql_cannot_hold_stops_at_the_rule_and_changes_nothing(
     with pytest.raises(Exception, match=r"NUL|0x00"), transaction.atomic():
         sweep(rule, hit(draft="\x00"), now=NOW + MINUTES)
     assert the_card().version == 1
+
+
+def test_a_finding_may_say_what_to_do_about_itself() -> None:
+    with example_rule() as rule:
+        version = example_version()
+
+        def run(**fields: str) -> ActionCard:
+            reconcile(rule=rule, version=version, hits=[hit(**fields)], now=NOW, subjects=None)
+            return ActionCard.objects.get()
+
+        assert run(mitigation="Ask for approval.").mitigation == "Ask for approval."
+        card = run(mitigation="Ask for a top-up.")
+        assert (card.mitigation, card.version) == ("Ask for a top-up.", 2)

@@ -15,7 +15,16 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.core.models import Delivery, Notification, NotificationSetting, User
-from apps.core.notifications import MAX_ATTEMPTS, backoff, deliver_one, is_permanent, notify, retry_failed
+from apps.core.notifications import (
+    MAX_ATTEMPTS,
+    News,
+    backoff,
+    deliver_one,
+    is_permanent,
+    notify,
+    notify_many,
+    retry_failed,
+)
 from apps.core.tasks import deliver_pending_notifications
 from tests.core.factories import UserFactory
 
@@ -63,6 +72,21 @@ def test_news_for_one_more_person_reaches_that_person_only(ann: User, ben: User)
     tell(ann)
     assert tell(ann, ben, ann) == 1
     assert Notification.objects.filter(recipient=ann).count() == 1
+
+
+def test_many_people_are_told_many_things_by_a_constant_number_of_queries(
+    ann: User, ben: User, django_assert_num_queries: Any
+) -> None:
+    def news(count: int) -> list[News]:
+        people = [ann, ben, UserFactory(is_active=False)]
+        return [News(person, f"News {n}", "Words.", f"{count}:{n}") for n in range(count) for person in people]
+
+    for count in (1, 40):
+        told = news(count)
+        with django_assert_num_queries(5):  # savepoint, rows, settings, deliveries, end of it
+            assert notify_many(kind="monitoring", news=told) == 2 * count
+    assert notify_many(kind="monitoring", news=[*news(1), News(ann, "More", "Words.", "more")]) == 1
+    assert notify_many(kind="monitoring", news=[]) == 0
 
 
 def test_inactive_people_and_people_without_an_address_get_no_mail(ann: User) -> None:
@@ -240,7 +264,7 @@ def test_somebody_elses_news_is_not_found(client: Client, ann: User, ben: User) 
 
 def test_settings_are_saved_and_audited(client: Client, ann: User) -> None:
     client.force_login(ann)
-    assert client.get(reverse("inbox_settings")).content.decode().count("checked") == 4
+    assert client.get(reverse("inbox_settings")).content.decode().count("checked") == 5
     client.post(reverse("inbox_settings"), {"email": ["risk_flag"]})
     off = NotificationSetting.objects.filter(user=ann, email=False)
-    assert set(off.values_list("kind", flat=True)) == {"monitoring", "actions", "decision_log"}
+    assert set(off.values_list("kind", flat=True)) == {"monitoring", "actions", "decision_log", "subscriptions"}

@@ -17,6 +17,7 @@ from apps.actions.freshness import freshness, last_good_runs
 from apps.actions.home import ICONS
 from apps.actions.models import ActionCard, CardEvent, Execution
 from apps.actions.rules import rules
+from apps.core.admin import page_of
 from apps.core.facts import evidence
 from apps.core.home import address
 from apps.core.numbers import whole
@@ -48,8 +49,6 @@ EXECUTION_TONES = {
     Execution.Status.SUCCEEDED: "ok",
     Execution.Status.FAILED: "bad",
 }
-# Kinds of subjects that have a page of their own.
-SUBJECT_PAGES = {"order", "customer", "product", "fulfillment", "refund", "store"}
 
 
 def find_card(admin: ActionCardAdmin, request: HttpRequest, pk: str | int) -> ActionCard:
@@ -74,14 +73,6 @@ def card_url(admin: ActionCardAdmin, request: HttpRequest, page: str, *args: Any
     url = reverse(f"admin:actions_actioncard_{page}", args=args)
     filters = admin.get_preserved_filters(request)
     return add_preserved_filters({"preserved_filters": filters, "opts": admin.opts}, url)
-
-
-def subject_url(subject: str) -> str:
-    """The page of what a card is about; empty where there is none."""
-    kind, _, key = subject.partition(":")
-    if kind not in SUBJECT_PAGES or not key.isdigit():
-        return ""
-    return address(f"admin:orders_{kind}_change", key)
 
 
 def card_context(admin: ActionCardAdmin, request: HttpRequest, card: ActionCard, now: datetime) -> dict[str, Any]:
@@ -132,7 +123,7 @@ def card_page(admin: ActionCardAdmin, request: HttpRequest, pk: str) -> HttpResp
         "evidence": evidence(card.evidence),
         "checked_at": last_good.get(card.rule),
         "freshness": freshness(card, now=now, last_good=last_good),
-        "subject_url": subject_url(card.subject),
+        "subject_url": page_of(card.subject),
         "events": [pair for pair in events if not _is_note(pair[0])],
         "notes": [event for event, _ in events if _is_note(event)],
         "flag_url": _flag_url(events),

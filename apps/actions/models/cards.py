@@ -20,6 +20,7 @@ class ActionCard(models.Model):
         CARRIER_DELAY = "carrier-delay-alert", "Carrier delay"
         REFUND_ANOMALY = "refund-anomaly-alert", "Refund anomaly"
         FRAUD_PATTERN = "fraud-pattern-alert", "Fraud pattern"
+        SUBSCRIPTION_RISK = "subscription-risk-alert", "Subscription risk"
         MONITORING = "monitoring-alert", "Monitoring"
 
     class Tier(models.TextChoices):

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.actions.models import RuleVersion
 from apps.actions.rules import Rule, rules
 from apps.actions.versions import parsed_settings
+from apps.core.rules import Registry, described
 
 
 class Command(BaseCommand):
@@ -20,14 +21,26 @@ class Command(BaseCommand):
         parser.add_argument("--brief", action="store_true", help="one line for each rule, without thresholds")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        unknown = [slug for slug in options["slug"] if slug not in rules]
+        known = [rule.slug for registry in (rules, *described.values()) for rule in registry]
+        unknown = [slug for slug in options["slug"] if slug not in known]
         if unknown:
-            raise CommandError(f"There is no rule {unknown[0]!r}. There are: {', '.join(rule.slug for rule in rules)}")
+            raise CommandError(f"There is no rule {unknown[0]!r}. There are: {', '.join(known)}")
         newest = RuleVersion.objects.order_by("rule", "-number").distinct("rule")
         versions = {version.rule: version for version in newest}
         for rule in rules:
             if not options["slug"] or rule.slug in options["slug"]:
                 self._show(rule, versions.get(rule.slug), brief=options["brief"])
+        for registry in described.values():
+            self._describe(registry, options["slug"], brief=options["brief"])
+
+    def _describe(self, registry: Registry[Any], slugs: list[str], *, brief: bool) -> None:
+        """Rules of another kind, such as evaluators of subscriptions."""
+        for rule in registry:
+            if slugs and rule.slug not in slugs:
+                continue
+            self.stdout.write(f"{rule.slug:<24} {rule.title} ({registry.kind})")
+            for line in [] if brief or registry.describe is None else registry.describe(rule):
+                self.stdout.write(f"    {line}")
 
     def _show(self, rule: Rule, version: RuleVersion | None, *, brief: bool) -> None:
         state = "" if version is None or version.enabled else " (off)"
