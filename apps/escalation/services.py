@@ -60,6 +60,8 @@ def raise_flag(
         "level": level,
         "evidence": list(evidence),
         "scope": scope,
+        "step": first_step(level),
+        "step_since": now,
         "raised_by": raised_by,
         "raised_at": now,
     }
@@ -78,6 +80,13 @@ def raise_flag(
         )
         _announce(flag)
     return flag
+
+
+def first_step(level: int) -> RiskFlag.Step:
+    """Where the ladder begins for a level: in the ticket, with the team lead, or escalated at once."""
+    if level >= URGENT_LEVEL:
+        return RiskFlag.Step.ESCALATED
+    return RiskFlag.Step.LEAD_REVIEW if level == RiskFlag.Level.MEDIUM else RiskFlag.Step.DOCUMENTED
 
 
 def _announce(flag: RiskFlag) -> None:

@@ -38,7 +38,7 @@ def test_a_second_click_returns_the_same_flag() -> None:
 
 def test_a_resolved_flag_does_not_stop_a_new_one() -> None:
     first = raised()
-    first.status = RiskFlag.Status.RESOLVED
+    first.status, first.step, first.resolved_at = RiskFlag.Status.RESOLVED, RiskFlag.Step.CLOSED, first.raised_at
     first.save()
     assert raised() != first
 
