@@ -55,6 +55,16 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="45"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "subscriptions.recalculate_all": {
+        "task": "apps.subscriptions.tasks.recalculate_all",
+        "schedule": crontab(hour="2", minute="0"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
+    "subscriptions.resume_recalculation": {
+        "task": "apps.subscriptions.tasks.resume_recalculation",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,16 +27,24 @@ class Named(Protocol):
 R = TypeVar("R", bound=Named)
 
 
+described: dict[str, Registry[Any]] = {}
+"""Registries by kind whose rules can be described by whoever knows only this layer."""
+
+
 class Registry(Generic[R]):
     """The rules of one kind, found by importing every module of the packages given to :meth:`discover`.
 
     Args:
         kind: what the rules are called in messages, such as "detector".
+        describe: lines about a rule, for ``manage.py list_rules``, which shows the rules of every registry that has it.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, describe: Callable[[R], list[str]] | None = None) -> None:
         self.kind = kind
+        self.describe = describe
         self._rules: dict[str, R] = {}
+        if describe is not None:
+            described[kind] = self
 
     def add(self, rule: R) -> None:
         """Add a rule.

@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from apps.subscriptions import metrics
-from apps.subscriptions.factors import Evaluator, FactorSet, evaluators
+from apps.subscriptions.factors import Evaluator, FactorSet, evaluators, number
 from apps.subscriptions.facts import Facts
 from apps.subscriptions.models import RiskLevel
 
@@ -52,13 +53,15 @@ def level_of(weights: Collection[Decimal]) -> str:
 
 
 def assess(facts: Facts, factors: FactorSet, *, now: datetime) -> Assessment:
-    """Judge one subscription. It never raises.
+    """Judge one subscription. It raises nothing but the end of a task's time.
 
     An evaluator that fails weighs nothing; if the calculation itself fails, the level is LOW. Both are marked, counted
     and logged.
     """
     try:
         return _assess(facts, factors, now)
+    except SoftTimeLimitExceeded:
+        raise
     except Exception as error:  # a calculation may fail in any way, and must not stop the others of its batch
         logger.exception("risk_calculation_failed", subscription=str(getattr(facts, "subscription_id", None)))
         metrics.degraded.labels("calculation").inc()
@@ -89,15 +92,13 @@ def _evaluate(
         weight = by_name[finding.weight]
         name, details, problem = finding.weight, dict(finding.details), ""
         json.dumps(details, allow_nan=False)  # what cannot be stored is this evaluator's fault, not its batch's
+    except SoftTimeLimitExceeded:
+        raise
     except Exception as error:  # an evaluator may fail in any way; it then weighs nothing, and the others count
         logger.exception("risk_evaluator_failed", evaluator=one.slug, subscription=str(facts.subscription_id))
         metrics.degraded.labels(one.slug).inc()
         weight, name, details = Decimal(0), "NONE", {"error": type(error).__name__}
         problem = f"{one.title} failed: {type(error).__name__}: {error}"
-    factor = {"factor_type": one.slug, "weight": name, "weight_value": _number(weight), "details": details}
+    factor = {"factor_type": one.slug, "weight": name, "weight_value": number(weight), "details": details}
     return factor, weight, problem
 
-
-def _number(weight: Decimal) -> int | float:
-    """A weight as JSON has it."""
-    return int(weight) if weight == int(weight) else float(weight)

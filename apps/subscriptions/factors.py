@@ -25,16 +25,22 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.db.models import Q
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
 
+from apps.core.decisions import Entry, record
+from apps.core.errors import DomainError
+from apps.core.models import Scope, User
 from apps.core.rules import Registry
 from apps.subscriptions.facts import Facts
 from apps.subscriptions.models import FactorVersion
 
 Weight = Literal["NONE", "MEDIUM", "HIGH"]
+_NUMBERING = 7_221_503  # first key of an advisory lock, any constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,17 @@ class Evaluator:
         return {name: given.get(self.variables.get(name, ""), Decimal(weight)) for name, weight in self.weights.items()}
 
 
-evaluators: Registry[Evaluator] = Registry("evaluator")
+def described(one: Evaluator) -> list[str]:
+    """Lines about an evaluator: what it looks at, and its weights by default."""
+    weights = one.default_weights()
+    return [
+        one.description,
+        "weights (defaults):",
+        *(f"  {name:<22} {weight!s:<10} {one.variables.get(name, '')}".rstrip() for name, weight in weights.items()),
+    ]
+
+
+evaluators: Registry[Evaluator] = Registry("evaluator", describe=described)
 
 E = TypeVar("E", bound=Callable[..., Finding])
 
@@ -157,6 +173,100 @@ def made_from(version: FactorVersion | None) -> FactorSet:
             changed = {name: Decimal(str(value)) for name, value in own.get("weights", {}).items()}
             weights[one.slug] = {name: changed.get(name, value) for name, value in one.default_weights().items()}
     return FactorSet(weights, f"{_name(version)} {_digest(weights)}")
+
+
+class InvalidFactors(DomainError):
+    """The factors do not fit the evaluators there are; ``fields`` says which and why."""
+
+    code = "invalid_factors"
+    message = "Some factors are not valid."
+
+
+class FactorSettings(BaseModel):
+    """What a version says about one factor."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: StrictBool = True
+    weights: dict[str, Annotated[Decimal, Field(ge=0, le=1000, decimal_places=2, allow_inf_nan=False)]] = {}
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _weights_are_numbers(cls, value: Any) -> Any:
+        if isinstance(value, dict) and any(isinstance(one, bool) for one in value.values()):
+            raise ValueError("a weight is a number")
+        return value
+
+
+@transaction.atomic
+def new_factor_version(
+    *, scope: Scope | None, factors: Mapping[str, Any], reason: str, actor: User, now: datetime
+) -> FactorVersion:
+    """Make factors count otherwise from the next calculation on.
+
+    Args:
+        scope: the organisation whose subscriptions they judge; None for all that have no version of their own.
+        factors: by evaluator, ``{"enabled": false}`` or ``{"weights": {"HIGH": 8}}``; what is absent is default.
+        reason: why, kept with the version.
+
+    Raises:
+        InvalidFactors: if there is no such evaluator or weight, a weight is not within 0 and 1000 with two decimal
+            places, no factor is left, or no reason is given.
+    """
+    valid = _valid(factors, reason)
+    with connection.cursor() as cursor:  # two people who save at once get two numbers, one after the other
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_NUMBERING, scope.pk if scope else 0])
+    former = FactorVersion.objects.filter(scope=scope).order_by("-number").first()
+    version = FactorVersion.objects.create(
+        scope=scope,
+        number=former.number + 1 if former else 1,
+        factors=valid,
+        reason=reason.strip()[:300],
+        created_by=actor,
+        created_at=now,
+    )
+    record(
+        Entry(
+            scope="subscription-risk",
+            actor=actor,
+            action="factor_version_made",
+            subject=f"factors:{scope.slug if scope else 'everybody'}",
+            rationale=version.reason,
+            evidence_url=f"/admin/subscriptions/factorversion/{version.pk}/change/",
+            payload={"number": version.number, "factors": valid, "former": former.factors if former else {}},
+        )
+    )
+    return version
+
+
+def _valid(factors: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The factors as they are stored."""
+    problems: dict[str, list[str]] = {} if reason.strip() else {"reason": ["Say why the factors change."]}
+    valid: dict[str, Any] = {}
+    for slug, said in factors.items():
+        if slug not in evaluators:
+            problems[slug] = ["There is no such factor."]
+            continue
+        try:
+            parsed = FactorSettings.model_validate(said)
+        except ValidationError as error:
+            problems[slug] = [item["msg"].removeprefix("Value error, ") for item in error.errors()]
+            continue
+        unknown = sorted(parsed.weights.keys() - evaluators[slug].weights.keys())
+        if unknown:
+            problems[slug] = [f"It has no weight {', '.join(unknown)}."]
+        weights = {name: number(weight) for name, weight in parsed.weights.items()}
+        valid[slug] = {"enabled": parsed.enabled, "weights": weights}
+    if not problems and not any(valid.get(one.slug, {}).get("enabled", True) for one in evaluators):
+        problems["__all__"] = ["At least one factor must count."]
+    if problems:
+        raise InvalidFactors(fields=problems)
+    return valid
+
+
+def number(weight: Decimal) -> int | float:
+    """A weight as JSON has it."""
+    return int(weight) if weight == int(weight) else float(weight)
 
 
 def _name(version: FactorVersion | None) -> str:

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 calculations = Counter(
     "riskdesk_risk_calculations_total", "Calculations of subscriptions' risk", ["occasion", "outcome"]
 )
-degraded = Counter("riskdesk_risk_degraded_total", "Parts of calculations that failed, by evaluator", ["part"])
+degraded = Counter("riskdesk_risk_degraded_total", "Parts of calculations that failed", ["part"])
 calculation_seconds = Histogram(
     "riskdesk_risk_calculation_seconds",
     "Duration of calculating and storing scores, per subscription",

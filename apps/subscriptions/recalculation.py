@@ -23,7 +23,7 @@ from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.subscriptions import levels, metrics
 from apps.subscriptions.models import RecalculationRun, Subscription
-from apps.subscriptions.scores import Batch, recalculate
+from apps.subscriptions.scores import NOT_ITS_FAULT, Batch, recalculate
 
 logger = structlog.get_logger(__name__)
 
@@ -91,15 +91,31 @@ def work(
         if not free:
             raise AlreadyRunning
         run = _begin(run)
-        while run.status == Status.RUNNING:
-            if not go_on():
-                run.status = Status.WAITING
-                run.save(update_fields=["status"])
-            elif _next_batch(run):
-                on_batch(run)
-            else:
-                _finish(run)
+        try:
+            while run.status == Status.RUNNING:
+                if not go_on():
+                    run.status = Status.WAITING
+                    run.save(update_fields=["status"])
+                elif _next_batch(run):
+                    on_batch(run)
+                else:
+                    _finish(run)
+        except Exception as error:  # whatever it is: it is noted where people look, and raised again
+            logger.exception("recalculation_interrupted", run=run.pk, cursor=str(run.cursor or ""))
+            _interrupted(run, error)
+            raise
     return run
+
+
+def _interrupted(run: RecalculationRun, error: Exception) -> None:
+    """Note why a run stopped. It goes on after its cursor if the surroundings were at fault, and ends if we were."""
+    if connection.in_atomic_block or not connection.is_usable():
+        return  # nothing can be noted now; the mark "running" without a lock says enough
+    run.error = f"{type(error).__name__}: {error}"[:2_000]
+    run.status = Status.WAITING if isinstance(error, NOT_ITS_FAULT) else Status.FAILED
+    run.finished_at = timezone.now() if run.status == Status.FAILED else None
+    run.save(update_fields=["status", "error", "finished_at"])
+    metrics.runs.labels(run.trigger, "interrupted" if run.status == Status.WAITING else "failed").inc()
 
 
 def _begin(run: RecalculationRun) -> RecalculationRun:
@@ -157,7 +173,8 @@ def _finish(run: RecalculationRun) -> None:
         counts = levels.count(day=run.as_of.date())
         run.status, run.finished_at = Status.FINISHED, timezone.now()
         run.seconds += perf_counter() - begun
-        run.save(update_fields=["status", "finished_at", "seconds"])
+        run.error = ""
+        run.save(update_fields=["status", "finished_at", "seconds", "error"])
     metrics.runs.labels(run.trigger, run.status).inc()
     metrics.run_seconds.set(run.seconds)
     metrics.last_good_run.set(run.finished_at.timestamp())

@@ -33,7 +33,7 @@ RISK_CHANGED = "subscription.risk_changed"
 """The event after which detectors judge the subscriptions whose score is or was HIGH and changed."""
 _RANK = {"": 0, RiskLevel.LOW.value: 1, RiskLevel.MEDIUM.value: 2, RiskLevel.HIGH.value: 3}
 # The server or the task ends; that says nothing about a subscription, and the whole batch is done again later.
-_NOT_ITS_FAULT = (OperationalError, SoftTimeLimitExceeded)
+NOT_ITS_FAULT = (OperationalError, SoftTimeLimitExceeded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change")
     try:
         with transaction.atomic():
             batch = _recalculated(wanted, now)
-    except _NOT_ITS_FAULT:
+    except NOT_ITS_FAULT:
         raise
     except Exception:  # whichever of them it was, the others must not wait for it
         logger.warning("risk_batch_split", subscriptions=len(wanted), exc_info=True)
@@ -124,7 +124,7 @@ def _alone(one: UUID, now: datetime) -> Batch:
     try:
         with transaction.atomic():
             return _recalculated([one], now)
-    except _NOT_ITS_FAULT:
+    except NOT_ITS_FAULT:
         raise
     except Exception as error:  # see recalculate()
         logger.exception("risk_calculation_failed", subscription=str(one))
@@ -133,7 +133,7 @@ def _alone(one: UUID, now: datetime) -> Batch:
     try:
         with transaction.atomic():
             return _default(one, now, reason)
-    except _NOT_ITS_FAULT:
+    except NOT_ITS_FAULT:
         raise
     except Exception:  # nothing can be stored for it: it keeps its former score, and the run counts the failure
         logger.exception("risk_score_not_stored", subscription=str(one))

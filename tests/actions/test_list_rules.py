@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from apps.actions.models import RuleVersion
 from apps.actions.rules import rules
 from apps.actions.versions import new_version
+from apps.core.rules import described
 from tests.core.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +41,14 @@ def test_thresholds_in_force() -> None:
 
 
 def test_brief_and_unknown() -> None:
-    assert len(listed("--brief").splitlines()) == len(rules)
+    others = sum(len(registry) for registry in described.values())
+    assert len(listed("--brief").splitlines()) == len(rules) + others
     with pytest.raises(CommandError, match="no rule 'nonsense'"):
         listed("nonsense")
+
+
+def test_evaluators_of_subscriptions_with_their_weights() -> None:
+    text = listed()
+    assert "approval_expiration      Approval expiration (evaluator)" in text
+    assert "HIGH                   10         RISK_WEIGHT_APPROVAL_EXPIRED" in text
+    assert listed("--brief", "approval_expiration") == "approval_expiration      Approval expiration (evaluator)\n"
