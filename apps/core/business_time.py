@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apps.core.opening import DAY, ORDINAL, BusinessTimeError, Interval, instant, moment
 from apps.core.timeline import FIRST_YEAR, LAST_YEAR, Timeline, timeline
@@ -81,6 +82,11 @@ class Calendar:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.time_zone, dict(self.weekly), dict(self.days), self.always_open)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone."""
+        return self._timeline.zone
 
     def is_open(self, at: datetime) -> bool:
         """Whether it is open; at closing time it is not any more."""

@@ -62,9 +62,9 @@ class Timeline:
 
     def at(self, now: int) -> int:
         """Number of the year that an instant lies in."""
-        number = moment(now).astimezone(self.zone).year
+        number = moment(now).year
         year = self.year(number)
-        # New Year's midnight can be one that the zone skipped; then the border lies beside the change of the wall's year.
+        # The year in UTC, which is another one for some hours around the local New Year.
         return number - 1 if now < year.begin else number + 1 if now >= year.end else number
 
     def is_open(self, now: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import TypedDict
 
 from apps.core.opening import DAY, MINUTE, ORDINAL, Happening, amount, day_name, wall
@@ -28,6 +28,16 @@ class Step(TypedDict):
 def step(kind: str, on: int, text: str, used: int = 0) -> Step:
     """A step on the day of an ordinal; ``used`` in microseconds."""
     return {"kind": kind, "on": date.fromordinal(on).isoformat(), "text": text, "minutes": used / MINUTE}
+
+
+def spoken(local: datetime) -> str:
+    """``Mon 4 May 09:30``."""
+    return f"{day_name(local.date())} {local:%H:%M}"
+
+
+def in_words(span: timedelta) -> str:
+    """``90 min``."""
+    return amount(span // timedelta(microseconds=1))
 
 
 def local_name(local: int) -> str:
