@@ -1,12 +1,16 @@
 """Addresses of the core."""
 
+from django.templatetags.static import static
 from django.urls import path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from apps.core import health, inbox, metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
+    # Browsers and other readers ask for it even where the page names another icon.
+    path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("core/favicon.svg")), name="favicon"),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
     path("metrics", metrics.metrics, name="metrics"),

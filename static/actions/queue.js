@@ -49,6 +49,8 @@
     if (key === "?") openHelp();
     else if (key === "/" && document.getElementById("searchbar")) document.getElementById("searchbar").focus();
     else if (rows.length && (key === "j" || key === "ArrowDown" && at >= 0)) mark(at + 1);
+    // With nothing marked and nothing focused, Enter means the first card.
+    else if (rows.length && key === "Enter" && at < 0 && event.target === document.body) rows[0].querySelector("a.queue-target").click();
     else if (rows.length && (key === "k" || key === "ArrowUp" && at >= 0)) mark(at - 1);
     else if (rows.length && inRow(key)) done = true;
     else {

@@ -177,6 +177,21 @@ def test_a_changed_card_is_refused_and_the_change_is_shown(desk: Client) -> None
     assert card.status == "open"
 
 
+def test_the_timeline_says_what_a_sweep_found_and_changed(desk: Client) -> None:
+    card = make_card()
+    event = {"card": card, "at": card.opened_at, "text": "shopify-order-query-20260302-001"}
+    CardEvent.objects.create(**event, card_version=1, kind="opened", data={"rule_version": card.rule_version_id})
+    CardEvent.objects.create(
+        **event, card_version=2, kind="raised",
+        data={"changes": {"Tier": ["low", "safety"], "Description": ["3 days", "5 days"]}},
+    )  # fmt: skip
+    shown = desk.get(url(card)).content.decode()
+    assert "Found by" in shown.split("Timeline")[1]
+    assert "Tier: low → safety" in shown
+    assert "Description changed" in shown
+    assert "Evidence shopify-order-query-20260302-001" in shown
+
+
 def test_a_card_that_was_decided_meanwhile_says_so(desk: Client) -> None:
     card = make_card()
     fields = form_of(desk, url(card, "escalate")) | {"level": 3, "reason": "x"}

@@ -49,7 +49,6 @@ def test_by_keyboard_alone_from_the_login_to_three_decisions(
     keys.press("Enter")
     one.page.wait_for_selector("#result_list")
 
-    keys.press("j")
     keys.press("Enter")  # opens the most pressing card
     one.page.wait_for_url(f"**{url(first)}*")
     keys.press("a")

@@ -60,6 +60,12 @@ def test_static_files_are_protected_too(client: Client) -> None:
     answer.close()
 
 
+def test_the_icon_is_where_browsers_look_first(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 302
+    assert answer["Location"].endswith(".svg")
+
+
 @pytest.mark.django_db
 def test_a_refused_host_has_the_headers_too(client: Client) -> None:
     answer = client.get("/admin/login/", headers={"Host": "evil.example"})
