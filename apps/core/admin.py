@@ -26,6 +26,7 @@ from django_celery_beat import admin as _beat_admin  # noqa: F401  # registers w
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from apps.core import exports
+from apps.core.filters import DecisionScopeFilter
 from apps.core.home import address
 from apps.core.models import Decision, DecisionText, Delivery, Scope, User
 from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
@@ -253,7 +254,7 @@ class DecisionAdmin(ReadOnlyAdmin):
     """The decision log, to read, search and export."""
 
     list_display = ["seq", "at", "scope", "actor_name", "action", "subject_link", "why"]
-    list_filter = ["scope", "at"]
+    list_filter = [DecisionScopeFilter, "at"]
     list_select_related = ["actor", "text"]
     list_per_page = 50
     show_full_result_count = False

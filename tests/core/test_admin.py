@@ -114,6 +114,17 @@ def test_decisions_are_exported_for_spreadsheets_without_formulas(client: Client
     assert [row["hash"] for row in rows] == [decision.hash for decision in Decision.objects.order_by("seq")]
 
 
+def test_decisions_are_filtered_by_the_scopes_that_the_log_knows(client: Client, three_decisions: None) -> None:
+    for scope in ("privacy", "access", "privacy"):
+        record(Entry(scope=scope, actor=system("tests"), action="looked_at", subject="order:9"))
+    signed_in(client, Role.AUDITOR)
+    page = client.get(reverse(DECISIONS), {"scope": "privacy"})
+    assert [row.seq for row in page.context["cl"].result_list] == [6, 4]
+    offered = page.context["cl"].filter_specs[0].lookup_choices
+    assert [value for value, _ in offered] == ["access", "privacy", "risk-monitoring"]
+    assert client.get(reverse(DECISIONS), {"scope": "nowhere"}).context["cl"].result_count == 0
+
+
 def test_the_list_of_decisions_takes_few_queries(client: Client, django_assert_max_num_queries: object) -> None:
     people = [UserFactory() for _ in range(20)]
     record_many(Entry(scope="s", actor=user, action="a", subject="x:1") for user in people)

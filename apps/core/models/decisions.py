@@ -28,6 +28,7 @@ class Decision(models.Model):
 
     class Meta:
         ordering = ["-seq"]
+        indexes = [models.Index(fields=["scope", "-seq"], name="decision_scope")]
 
     def __str__(self) -> str:
         return f"{self.seq}: {self.action} {self.subject}"
