@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 
@@ -70,37 +71,41 @@ def amount(span: int) -> str:
     return f"{minutes} min {seconds}" if minutes else seconds
 
 
+class Step(TypedDict):
+    """One line of a trace, ready for JSON.
+
+    ``kind`` is ``open``, ``closed``, ``clock`` (clocks change), ``more`` (a collapsed middle), ``due``, or one of a deadline
+    clock's own: ``start``, ``run``, ``hold``, ``policy``, ``met``. ``on`` is the local date, ``text`` is for people,
+    ``minutes`` is the working time used.
+    """
+
+    kind: str
+    on: str
+    text: str
+    minutes: float
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
     """One line of a year: an interval that is open, a day that is closed, or a change of the clocks.
 
     Attributes:
         kind: ``open``, ``closed`` or ``clock``.
-        day, on: the local date, as a number and as ``2026-05-04``.
-        start: of what happens; for a closed day its first instant.
-        end: the same as ``start`` for a change of the clocks.
+        day: the local date.
+        start, end: of what happens; the same for a change of the clocks. A closed day starts at the last change in it.
         offset: of local time from UTC.
-        text: what is said about it when all of it counts; ready made, because traces are written far more often than years.
-        minutes: open time, all of it.
         reason: why the day is not as its weekday; empty on ordinary days.
+        step: what is said about it when all of it counts. Copy it. Ready made, because traces are written far more often
+            than years are laid out.
     """
 
     kind: str
     day: int
-    on: str
     start: int
     end: int
     offset: int
-    text: str
-    minutes: float = 0.0
-    reason: str = ""
-
-    def part(self, low: int, high: int) -> str:
-        """What is said about an interval when only the time between two instants counts."""
-        dawn = (self.day - ORDINAL) * DAY - self.offset
-        hours = f"{wall((low - dawn) // MINUTE)}-{wall((high - dawn) // MINUTE)}"
-        why = f" ({self.reason})" if self.reason else ""
-        return f"{day_name(date.fromordinal(self.day))} {hours} used {amount(high - low)}{why}"
+    reason: str
+    step: Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class Year:
 
     Attributes:
         begin, end: instants; the next year begins where this one ends.
-        happenings, begins: what happens, and when each of them begins.
+        happenings, begins, steps: what happens, when each of them begins, what is said about it.
         starts, ends, places: the open pieces, and where each stands among the happenings.
         before: open time of the year before each piece.
         until: open time of the year up to the end of each piece.
@@ -120,6 +125,7 @@ class Year:
     end: int
     happenings: tuple[Happening, ...]
     begins: list[int]
+    steps: list[Step]
     starts: list[int]
     ends: list[int]
     places: list[int]
@@ -138,9 +144,9 @@ class Year:
         return self.starts[i] + open_time - self.before[i]
 
     def lines(self, start: int, end: int) -> tuple[int, int]:
-        """The range of happenings that touch a stretch of time. They do not overlap, but for the clock's changes."""
+        """The range of happenings that touch a stretch of time. They do not overlap."""
         first = bisect_left(self.begins, start)
-        while first and self.happenings[first - 1].end > start:
+        if first and self.happenings[first - 1].end > start:
             first -= 1
         return first, bisect_left(self.begins, end)
 
@@ -198,22 +204,33 @@ def build(zone: ZoneInfo, year: int, hours: Hours) -> Year:
     return _table(begin, end, happenings)
 
 
-def _day(ordinal: int, parts: list[tuple[int, int, int]], hours: Hours) -> Iterator[Happening]:
-    day = date.fromordinal(ordinal)
-    reason, intervals = hours(ordinal)
-    name, on, seen = day_name(day), day.isoformat(), False
+def opened(day: int, offset: int, low: int, high: int, reason: str) -> Step:
+    """What is said about open time of a date between two instants."""
+    dawn = (day - ORDINAL) * DAY - offset
+    hours = f"{wall((low - dawn) // MINUTE)}-{wall((high - dawn) // MINUTE)}"
+    text = f"{day_name(date.fromordinal(day))} {hours} used {amount(high - low)}" + (f" ({reason})" if reason else "")
+    return {"kind": "open", "on": date.fromordinal(day).isoformat(), "text": text, "minutes": (high - low) / MINUTE}
+
+
+def _day(day: int, parts: list[tuple[int, int, int]], hours: Hours) -> Iterator[Happening]:
+    reason, intervals = hours(day)
+    seen = False
     for start, stop, offset in parts:
-        dawn = (ordinal - ORDINAL) * DAY - offset
+        dawn = (day - ORDINAL) * DAY - offset
         for opens, closes in intervals:
             low, high = max(start, dawn + opens * MINUTE), min(stop, dawn + closes * MINUTE)
             if low < high:
                 seen = True
-                line = Happening("open", ordinal, on, low, high, offset, "", (high - low) / MINUTE, reason)
-                yield replace(line, text=line.part(low, high))
+                yield Happening("open", day, low, high, offset, reason, opened(day, offset, low, high, reason))
     if not seen:
         why = reason or ("its hours fall into the clock change" if intervals else "")
-        text = f"{name} closed: {why}" if why else f"{name} closed"
-        yield Happening("closed", ordinal, on, parts[0][0], parts[-1][1], parts[0][2], text, 0.0, reason)
+        text = f"{day_name(date.fromordinal(day))} closed" + (f": {why}" if why else "")
+        start, stop, offset = parts[-1]
+        yield Happening("closed", day, start, stop, offset, reason, _said("closed", day, text))
+
+
+def _said(kind: str, day: int, text: str) -> Step:
+    return {"kind": kind, "on": date.fromordinal(day).isoformat(), "text": text, "minutes": 0.0}
 
 
 def _clock(at: int, before: int, after: int) -> Happening:
@@ -225,7 +242,7 @@ def _clock(at: int, before: int, after: int) -> Happening:
     if new // DAY > old // DAY:  # the whole day, when midnight leaps to the next midnight
         skipped = [day_name(date.fromordinal(d + ORDINAL)) for d in range(old // DAY, new // DAY) if old % DAY == 0]
         text += f"; {', '.join(skipped)} does not exist" if skipped else ""
-    return Happening("clock", day, date.fromordinal(day).isoformat(), at, at, after, text)
+    return Happening("clock", day, at, at, after, "", _said("clock", day, text))
 
 
 def _table(begin: int, end: int, happenings: list[Happening]) -> Year:
@@ -238,4 +255,5 @@ def _table(begin: int, end: int, happenings: list[Happening]) -> Year:
         total += high - low
         until.append(total)
     begins = [line.start for line in happenings]
-    return Year(begin, end, tuple(happenings), begins, starts, ends, places, before, until, total)
+    steps = [line.step for line in happenings]
+    return Year(begin, end, tuple(happenings), begins, steps, starts, ends, places, before, until, total)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from itertools import chain, islice, takewhile
+from itertools import chain, takewhile
 from zoneinfo import ZoneInfo
 
 from apps.core.opening import (
     DAY,
+    MINUTE,
     ORDINAL,
     BusinessTimeError,
     Happening,
     Interval,
+    Step,
     Year,
     amount,
     build,
     day_name,
     moment,
     offset_at,
+    opened,
 )
-from apps.core.trace import HEAD, TAIL, Step, collapse, happened, left_out, local_name, step
+from apps.core.trace import HEAD, MOST, TAIL, collapse, left_out, local_name, step
 
 HORIZON = 20  # years that a calculation may reach
 FIRST_YEAR, LAST_YEAR = 1900, 2300
@@ -134,27 +137,31 @@ class Timeline:
 
     def story(self, low: int, high: int) -> tuple[Step, ...]:
         """What happened between two instants, the middle of a long story collapsed."""
-        ranges: Ranges = []
+        parts: Parts = []
         for number in range(self.at(low), self.at(high) + 1):
             year = self.year(number)
-            first, last = year.lines(max(low, year.begin), min(high, year.end))
-            ranges.append((year.happenings, range(first, last)))
+            parts.append((year, *year.lines(max(low, year.begin), min(high, year.end))))
+        count = sum(last - first for _, first, last in parts)
+        if not count:
+            return ()
         if self.always_open:
-            return self._around_the_clock(low, high, _walk(ranges))
-        count = sum(len(places) for _, places in ranges)
-        if count <= HEAD + TAIL + 1:
-            return tuple(happened(line, low, high) for line in _walk(ranges))
-        head = [happened(line, low, high) for line in islice(_walk(ranges), HEAD + 1)]
-        tail = [happened(line, low, high) for line in islice(_walk_back(ranges), TAIL + 1)][::-1]
+            return self._around_the_clock(low, high, parts)
+        if count <= MOST:
+            steps = _leading(parts, count)
+            steps[0], steps[-1] = _cut(_line(parts, 0), low, high), _cut(_line(parts, -1), low, high)
+            return tuple(steps)
+        head, tail = _leading(parts, HEAD + 1), _trailing(parts, TAIL + 1)
+        head[0], tail[-1] = _cut(_line(parts, 0), low, high), _cut(_line(parts, -1), low, high)
         kept = sum(each["minutes"] for each in chain(head[:-1], tail[1:]))
-        used = self.working(low, high) - round(kept * 60_000_000)
+        used = self.working(low, high) - round(kept * MINUTE)
         more = left_out(head[-1], tail[0], used, self._reasons(head[-1]["on"], tail[0]["on"]))
         return (*head[:-1], more, *tail[1:])
 
-    def _around_the_clock(self, low: int, high: int, happenings: Iterable[Happening]) -> tuple[Step, ...]:
+    def _around_the_clock(self, low: int, high: int, parts: Parts) -> tuple[Step, ...]:
         start, end = self.local(low), self.local(high)
         text = f"{local_name(start)} to {local_name(end)} used {amount(high - low)}, open around the clock"
-        clocks = [happened(line, low, high) for line in happenings if line.kind == "clock"]
+        said = chain.from_iterable(year.steps[first:last] for year, first, last in parts)
+        clocks = [each.copy() for each in said if each["kind"] == "clock"]
         return collapse([step("open", start // DAY + ORDINAL, text, high - low), *clocks])
 
     def _reasons(self, first: str, last: str) -> list[str]:
@@ -163,15 +170,34 @@ class Timeline:
         return [f"{day_name(date.fromordinal(day))} {self._days[day][0]}" for day in self._named[low:high]]
 
 
-Ranges = list[tuple[tuple[Happening, ...], range]]
+Parts = list[tuple[Year, int, int]]  # years, each with the range of its lines that counts
 
 
-def _walk(ranges: Ranges) -> Iterator[Happening]:
-    return (lines[i] for lines, places in ranges for i in places)
+def _leading(parts: Parts, count: int) -> list[Step]:
+    steps: list[Step] = []
+    for year, first, last in parts:
+        steps += [each.copy() for each in year.steps[first : min(last, first + count - len(steps))]]
+    return steps
 
 
-def _walk_back(ranges: Ranges) -> Iterator[Happening]:
-    return (lines[i] for lines, places in reversed(ranges) for i in reversed(places))
+def _trailing(parts: Parts, count: int) -> list[Step]:
+    steps: list[Step] = []
+    for year, first, last in reversed(parts):
+        steps[:0] = [each.copy() for each in year.steps[max(first, last - count + len(steps)) : last]]
+    return steps
+
+
+def _line(parts: Parts, end: int) -> Happening:
+    """The first (0) or the last (-1) line."""
+    year, first, last = next(part for part in (parts if end == 0 else reversed(parts)) if part[1] < part[2])
+    return year.happenings[first if end == 0 else last - 1]
+
+
+def _cut(line: Happening, low: int, high: int) -> Step:
+    """What is said about a line of which only the time between two instants counts."""
+    if line.kind != "open" or (low <= line.start and line.end <= high):
+        return line.step.copy()
+    return opened(line.day, line.offset, max(low, line.start), min(high, line.end), line.reason)
 
 
 @lru_cache(maxsize=CALENDARS)

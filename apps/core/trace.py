@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TypedDict
 
-from apps.core.opening import DAY, MINUTE, ORDINAL, Happening, amount, day_name, wall
+from apps.core.opening import DAY, MINUTE, ORDINAL, Step, amount, day_name, wall
 
 HEAD, TAIL = 8, 7  # steps kept at both ends of a long story
+MOST = HEAD + TAIL + 1
 NAMED = 4  # closed days that the collapsed middle calls by name
-
-
-class Step(TypedDict):
-    """One line of a trace.
-
-    ``kind`` is ``start``, ``open``, ``closed``, ``clock`` (clocks change), ``more`` (a collapsed middle), ``due``, or one of
-    a clock's own: ``run``, ``hold``, ``policy``, ``met``. ``on`` is the local date; ``minutes`` of working time used.
-    """
-
-    kind: str
-    on: str
-    text: str
-    minutes: float
 
 
 def step(kind: str, on: int, text: str, used: int = 0) -> Step:
@@ -45,14 +32,6 @@ def local_name(local: int) -> str:
     return f"{day_name(date.fromordinal(local // DAY + ORDINAL))} {wall(local % DAY // MINUTE)}"
 
 
-def happened(line: Happening, low: int, high: int) -> Step:
-    """What a line of the year means for a stretch of time."""
-    if line.kind != "open" or (low <= line.start and line.end <= high):
-        return {"kind": line.kind, "on": line.on, "text": line.text, "minutes": line.minutes}
-    start, end = max(line.start, low), min(line.end, high)
-    return {"kind": "open", "on": line.on, "text": line.part(start, end), "minutes": (end - start) / MINUTE}
-
-
 def left_out(first: Step, last: Step, used: int, reasons: Sequence[str]) -> Step:
     """One step instead of many: how much was used meanwhile and which days were closed or short, by name."""
     named = ", ".join(reasons[:NAMED]) + (f" and {len(reasons) - NAMED} more" if len(reasons) > NAMED else "")
@@ -61,7 +40,7 @@ def left_out(first: Step, last: Step, used: int, reasons: Sequence[str]) -> Step
     return step("more", start.toordinal(), text, used)
 
 
-def collapse(steps: Sequence[Step], most: int = HEAD + TAIL + 1) -> tuple[Step, ...]:
+def collapse(steps: Sequence[Step], most: int = MOST) -> tuple[Step, ...]:
     """At most so many steps: the beginning and the end stay, one step counts what stood between them."""
     if len(steps) <= most:
         return tuple(steps)
