@@ -243,6 +243,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "apps.core.errors.api_exception_handler",
 }
 KNOX_TOKEN_MODEL = "core.ApiToken"
+MIGRATION_MODULES = {"knox": None}  # its own table of tokens would stand there unused, and in the way of others
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "rd_"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Riskdesk API",
