@@ -52,6 +52,8 @@ def comply(store: Store, delivery: WebhookDelivery, *, now: datetime) -> None:
     if not ref and not email:
         raise v.Malformed("customer is missing")
     listed = delivery.body.get("orders_requested") or delivery.body.get("orders_to_redact") or []
+    if not isinstance(listed, list):
+        raise v.Malformed("the list of orders is no list")
     customers = Customer.objects.filter(_named(store, ref, email))
     orders = Order.objects.filter(store=store).filter(
         Q(external_id__in=[str(one)[:64] for one in listed]) | Q(customer__in=customers)
@@ -164,9 +166,9 @@ def _without(value: Any, words: list[str]) -> Any:
 
 def _clear_deliveries(store: Store, ref: str, orders: list[str], asking: WebhookDelivery) -> None:
     """Empty the webhooks that speak of the person; those not processed yet are over."""
-    numbers = [int(one) for one in orders if one.isdigit()]
+    numbers = [int(one) for one in orders if one.isdecimal()]
     which = Q(body__id__in=numbers, topic__startswith="orders/") | Q(body__order_id__in=numbers)
-    if ref.isdigit():
+    if ref.isdecimal():
         which |= Q(body__customer__id=int(ref)) | Q(body__id=int(ref), topic__startswith="customers/")
     found = WebhookDelivery.objects.filter(which, store=store).exclude(pk=asking.pk)
     found.filter(status="pending").update(

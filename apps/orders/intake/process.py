@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, OperationalError, connection
 from django.utils import timezone
 
@@ -105,6 +106,8 @@ def _read(store: Store, delivery: WebhookDelivery) -> News | Unfinished:
         return Unfinished(f"The document cannot be read: {error}.", final=True)
     except TransientFailure as error:
         return Unfinished(str(error), pause=error.retry_after)
+    except SoftTimeLimitExceeded:  # the task's time, not the document, is at fault; what was taken is due again later
+        raise
     except Exception as error:  # whatever a document provokes must not stop the others; a person looks at it
         logger.exception("webhook_failed", delivery=delivery.pk, topic=delivery.topic)
         return Unfinished(f"{type(error).__name__}: {error}", final=True)
@@ -145,6 +148,11 @@ def _comply(store: Store, delivery: WebhookDelivery, now: datetime) -> None:
         _settle(delivery, Unfinished(f"The document cannot be read: {error}.", final=True), now)
     except DatabaseError as error:
         _settle(delivery, Unfinished(f"The database refused it: {type(error).__name__}."), now)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # as in reading: a person looks at it, and the others go on
+        logger.exception("webhook_failed", delivery=delivery.pk, topic=delivery.topic)
+        _settle(delivery, Unfinished(f"{type(error).__name__}: {error}", final=True), now)
     else:
         _finish([delivery], now)
 

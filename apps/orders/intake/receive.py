@@ -12,18 +12,20 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
 from apps.core.errors import DomainError
 from apps.orders.intake.topics import canonical
 from apps.orders.models import Store
 
 MAX_BYTES = 3 * 1024 * 1024
+MAX_DEPTH = 100
+"""So many objects and lists inside each other are read, far more than any topic has. What one process can just about
+read, another, whose stack is deeper, could not read again."""
 
 
 class NotTheStores(DomainError):
@@ -116,9 +118,7 @@ def _document(body: bytes) -> dict[str, Any]:
         raise NoDocument from None
     if not isinstance(found, dict):
         raise NoDocument
-    # PostgreSQL keeps neither of these in jsonb; a customer's note may hold them all the same.
-    lower = body.lower()
-    return _storable(found) if b"\\u0000" in lower or b"\\ud" in lower else found
+    return {_storable(key, 1): _storable(item, 1) for key, item in found.items()}
 
 
 def _no_number(name: str) -> float:
@@ -130,12 +130,21 @@ def _finite(text: str) -> float:
     return number if isfinite(number) else _no_number(text)  # 1e999 is well-formed and yet nothing that can be kept
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: Any, depth: int) -> Any:
+    """A value of a document as jsonb can hold it: without null bytes and halves of surrogate pairs.
+
+    Raises:
+        NoDocument: if it is nested too deeply.
+    """
     if isinstance(value, str):
-        return value.replace("\0", "").encode(errors="replace").decode()
+        return value if value.isprintable() else value.replace("\0", "").encode(errors="replace").decode()
+    if not isinstance(value, dict | list):
+        return value
+    if depth == MAX_DEPTH:
+        raise NoDocument
     if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in value.items()}
-    return [_storable(item) for item in value] if isinstance(value, list) else value
+        return {_storable(key, depth): _storable(item, depth + 1) for key, item in value.items()}
+    return [_storable(item, depth + 1) for item in value]
 
 
 _INSERT = """
@@ -166,6 +175,7 @@ def _keep(
 def _sent_at(value: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        # In UTC, because PostgreSQL refuses offsets that Python accepts; the ends of the calendar have none.
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return timezone.make_aware(found) if timezone.is_naive(found) else found

@@ -74,7 +74,8 @@ def moment(doc: Doc, name: str) -> datetime | None:
             raise ValueError
     except ValueError:
         raise Malformed(f"{name} is not a time") from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    # PostgreSQL refuses offsets that Python accepts.
+    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def required_moment(doc: Doc, *names: str) -> datetime:
