@@ -37,6 +37,7 @@ Convert = Callable[[str, str], str]
 NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _IDS = 64
+_SMALLEST = Decimal("1e-10")
 
 
 class BadLine(ValueError):
@@ -233,7 +234,8 @@ def _amount(name: str, value: str) -> str:
             raise InvalidOperation
     except InvalidOperation:
         raise BadLine(f"{name} {value[:40]!r} is not an amount") from None
-    return value
+    # Written anew, because Python reads more than PostgreSQL does: digits of other scripts, blanks, any exponent.
+    return str(number.quantize(_SMALLEST))
 
 
 def _number(name: str, value: str) -> str:
@@ -252,7 +254,10 @@ def _moment(name: str, value: str) -> str:
         read = datetime.fromisoformat(value)
     except ValueError:
         raise BadLine(f"{name} {value[:40]!r} is not a time") from None
-    return value if read.tzinfo else f"{value}+00:00"
+    if not 1900 < read.year < 9000:
+        raise BadLine(f"{name} {value[:40]!r} is out of range")
+    # Written anew, because Python reads more than PostgreSQL does: weeks, any offset, any letter before the hour.
+    return (read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)).isoformat()
 
 
 def _texts(name: str, target: Target) -> Convert:

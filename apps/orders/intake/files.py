@@ -122,12 +122,17 @@ def import_files(
         if refuse and outcome.refused:
             raise Refused(_said(outcome))
         ImportRun.objects.create(
-            store=store, mapping=name[:60], source=str(path)[-500:], started_at=now, as_of=as_of, read=outcome.read,
+            store=store, mapping=name[:60], source=_readable(str(path))[-500:], started_at=now, as_of=as_of, read=outcome.read,
             written=outcome.written, unchanged=outcome.unchanged, refused=outcome.refused, later=outcome.later,
             problems=[{"file": one.file, "line": one.line, "reason": one.reason} for one in outcome.problems],
             finished_at=datetime.now(now.tzinfo),
         )  # fmt: skip
     return outcome
+
+
+def _readable(name: str) -> str:
+    """The name of a file as it can be kept and shown; one that is not UTF-8 is allowed."""
+    return name.encode(errors="replace").decode()
 
 
 def _said(outcome: Outcome) -> str:
@@ -162,10 +167,10 @@ def _stage(
             outcome.later += 1
             chunk.add_later(values)
         except BadLine as error:
-            outcome.refuse(Problem(path.name, number, str(error)))
+            outcome.refuse(Problem(_readable(path.name), number, str(error)))
         if chunk.size >= CHUNK:
-            chunk.flush(path.name)
-    chunk.flush(path.name)
+            chunk.flush(_readable(path.name))
+    chunk.flush(_readable(path.name))
 
 
 class _Chunk:

@@ -20,6 +20,8 @@ Progress = Callable[[int], object]
 """Told how many more bytes were read."""
 
 _CHUNK = 1 << 20
+LONGEST_LINE = 4 * _CHUNK
+"""Letters of a line; what is longer is passed over piece by piece, as memory has a bound."""
 
 
 def lines_of(path: Path, wanted: Sequence[str], progress: Progress) -> tuple[list[str], Iterator[Line]]:
@@ -59,17 +61,53 @@ class _Telling(io.BufferedReader):
         return data
 
 
+class _Lines:
+    """The lines of a file, counted.
+
+    Raises:
+        BadLine: in place of a line that is too long; reading goes on behind it.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if not self._goes_on(line):
+            return line
+        while self._goes_on(self._file.readline(LONGEST_LINE)):
+            pass
+        raise BadLine(f"longer than {LONGEST_LINE} letters")
+
+    @staticmethod
+    def _goes_on(piece: str) -> bool:
+        return len(piece) == LONGEST_LINE and not piece.endswith(("\n", "\r"))
+
+
 def _csv(path: Path, progress: Progress) -> Iterator[Line]:
     with _Counted(path, progress) as file:
-        reader = csv.reader(file, dialect=_dialect(path), strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(lines, dialect=_dialect(path), strict=True)
         while True:
+            begun = lines.number + 1
             try:
-                for row in reader:
-                    if row:
-                        yield reader.line_num, row
+                row = next(reader)
+            except StopIteration:
                 return
-            except csv.Error as error:
-                yield reader.line_num, BadLine(str(error))
+            except (csv.Error, BadLine) as error:
+                # A quote that is never closed takes many lines with it.
+                since = f", since line {begun}" if begun < lines.number else ""
+                yield lines.number, BadLine(f"{error}{since}")
+            else:
+                if row:
+                    yield lines.number, row
 
 
 def _dialect(path: Path) -> type[csv.Dialect]:
@@ -82,9 +120,17 @@ def _dialect(path: Path) -> type[csv.Dialect]:
 
 def _json_lines(path: Path, progress: Progress) -> Iterator[tuple[int, Any]]:
     with _Counted(path, progress) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, _parsed(line)
+        lines = _Lines(file)
+        while True:
+            try:
+                line = next(lines)
+            except StopIteration:
+                return
+            except BadLine as error:
+                yield lines.number, error
+            else:
+                if line.strip():
+                    yield lines.number, _parsed(line)
 
 
 def _parsed(text: str) -> Any:
@@ -131,6 +177,11 @@ def _next(file: TextIO, buffer: str) -> tuple[Any, str]:
                 return found, buffer[end:]
         except json.JSONDecodeError:
             pass
+        except (
+            ValueError,
+            RecursionError,
+        ):  # a number of thousands of digits, or nested too deeply; more does not help
+            return BadLine("not JSON; the rest of the file is not read"), ""
         more = file.read(_CHUNK)
         if not more or len(buffer) > 64 * _CHUNK:
             return BadLine("not JSON; the rest of the file is not read"), ""
