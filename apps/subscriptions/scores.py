@@ -21,7 +21,7 @@ from django.utils import timezone
 from apps.actions.models import RuleRun
 from apps.actions.rules import Subjects
 from apps.actions.runs import run_rules
-from apps.subscriptions import metrics, store
+from apps.subscriptions import metrics, notifications, store
 from apps.subscriptions.assess import Assessment, assess
 from apps.subscriptions.factors import factor_sets
 from apps.subscriptions.facts import gather
@@ -203,7 +203,24 @@ def _transition(result: store.Result, before: store.Stored | None) -> Transition
 
 
 def _tell(transitions: Collection[Transition], now: datetime) -> None:
-    """Tell of the changes in the transaction that stores them."""
+    """Tell of the changes in the transaction that stores them, if need be one by one.
+
+    What cannot be told stands open in ``last_notified_risk_level``, and the next calculation tries again.
+    """
+    if not transitions:
+        return
+    try:
+        with transaction.atomic():
+            notifications.tell_of_transitions(transitions, now=now)
+    except NOT_ITS_FAULT:
+        raise
+    except Exception:  # a score that is stored is worth more than news of it
+        if len(transitions) == 1:
+            logger.exception("risk_not_told", subscription=str(next(iter(transitions)).subscription_id))
+            metrics.degraded.labels("notification").inc()
+            return
+        for one in transitions:
+            _tell([one], now)
 
 
 def _after(batch: Batch, occasion: str, seconds: float, now: datetime) -> None:
