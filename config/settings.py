@@ -242,19 +242,26 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["apps.core.ratelimit.ApiThrottle"],
     "EXCEPTION_HANDLER": "apps.core.errors.api_exception_handler",
 }
-KNOX_TOKEN_MODEL = "core.ApiToken"
+KNOX_TOKEN_MODEL = "core.ApiToken"  # noqa: S105  # a model
 MIGRATION_MODULES = {"knox": None}  # its own table of tokens would stand there unused, and in the way of others
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "rd_"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Riskdesk API",
-    "DESCRIPTION": "Action cards and the facts behind them.",
+    "DESCRIPTION": "Action cards, risk scores of subscriptions, and the facts behind them.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.schema.close_bodies",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "CardStatus": "apps.actions.models.ActionCard.Status",
+        "RiskLevel": "apps.subscriptions.models.RiskLevel",
+        "ApprovalStatus": "apps.subscriptions.models.Approval.Status",
+        "RecalculationStatus": "apps.subscriptions.models.RecalculationRun.Status",
         "ExecutionStatus": "apps.actions.models.Execution.Status",
     },
 }

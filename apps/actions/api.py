@@ -15,8 +15,7 @@ from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import ParseError, ValidationError
-from rest_framework.parsers import JSONParser
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -26,6 +25,7 @@ from apps.actions.api_lists import CardFilter, CardPages
 from apps.actions.decide import DECIDE, ROLL_BACK
 from apps.actions.models import ActionCard, CardEvent, Execution
 from apps.actions.rules import rules
+from apps.core.bodies import DocumentParser
 from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.core.permissions import ScopedPermission
@@ -40,16 +40,6 @@ class VersionMissing(DomainError):
     code = "version_required"
     message = "Say which version you looked at: by the header If-Match, or by seen_version."
     status = status.HTTP_428_PRECONDITION_REQUIRED
-
-
-class DocumentParser(JSONParser):
-    """JSON; what is nested too deeply to be read is malformed too."""
-
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().parse(*args, **kwargs)
-        except RecursionError:
-            raise ParseError("The JSON is nested too deeply.") from None
 
 
 class CardPermission(ScopedPermission):

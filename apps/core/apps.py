@@ -12,7 +12,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         # Django's own hook after migrations, the documented way to keep data in step with the schema.
-        from apps.core import worker
+        from apps.core import schema, worker  # noqa: F401  # the schema's extensions register themselves
         from apps.core.audit import audit_core
         from apps.core.checks import admin_actions_declare_permissions
         from apps.core.roles import sync_after_migrate

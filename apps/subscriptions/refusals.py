@@ -1,4 +1,7 @@
-"""Why a fact about a subscription is refused; codes are stable, for programs."""
+"""Why a fact about a subscription is refused; codes are stable, for programs.
+
+Status 422 says that the request is well-formed and yet wrong for this subscription, 409 that its state forbids it.
+"""
 
 from __future__ import annotations
 
@@ -14,46 +17,55 @@ class SubscriptionMissing(DomainError):
 class AmountInvalid(DomainError):
     code = "amount_invalid"
     message = "An amount has at most two decimals, and 12 digits before them."
+    status = 422
 
 
 class AmountNegative(DomainError):
     code = "amount_negative"
     message = "The amount is below zero."
+    status = 422
 
 
 class AmountMismatch(DomainError):
     code = "amount_mismatch"
     message = "A renewal is of the subscription's price, and of nothing else."
+    status = 422
 
 
 class CurrencyMismatch(DomainError):
     code = "currency_mismatch"
     message = "This is not the subscription's currency."
+    status = 422
 
 
 class DateInFuture(DomainError):
     code = "date_in_future"
     message = "This moment lies in the future."
+    status = 422
 
 
 class DateInPast(DomainError):
     code = "date_in_past"
     message = "This moment lies in the past."
+    status = 422
 
 
 class DateOutOfRange(DomainError):
     code = "date_out_of_range"
     message = "This moment is too far away to be meant."
+    status = 422
 
 
 class RenewalUnknown(DomainError):
     code = "renewal_unknown"
     message = "That renewal is not due yet: it lies after the subscription's renewal date."
+    status = 422
 
 
 class SuccessWithDecline(DomainError):
     code = "success_with_decline"
     message = "An attempt that succeeded has neither an error message nor a decline code."
+    status = 422
 
 
 class RenewalPaid(DomainError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -72,8 +71,7 @@ def cards() -> Iterator[list[ActionCard]]:
 
 
 def test_it_is_generated_from_every_address() -> None:
-    assert len(operations()) == 8
-    assert all(re.match(r"^/api/cards/", operation.path) for operation in operations())
+    assert sum(operation.path.startswith("/api/cards/") for operation in operations()) == 8
 
 
 @pytest.mark.parametrize("label", ["GET /api/cards/", *[f"{verb} /api/cards/{{id}}/{name}" for verb, name in [

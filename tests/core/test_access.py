@@ -95,6 +95,17 @@ FORGED = {"name": "forged", "status": "forged", "level": "1", "enabled": "on", "
 FILL = re.compile(r"\(\?P<\w+>[^()]*\)|<[^>]*>")
 # Addresses of the pages whose routes are harder to guess.
 EXAMPLES = {"webhook_topic": "/webhooks/orders/create", "admin:app_list": "/admin/core/", "admin:None": "/admin/x"}
+_ID = "00000000-0000-4000-8000-000000000001"
+EXAMPLES |= {
+    "risk_score": f"/api/risk-score/{_ID}",
+    "risk_calculate": f"/api/risk-score/{_ID}/calculate",
+    "risk_history": f"/api/risk-score/{_ID}/history",
+    "renewal_attempts": f"/api/subscriptions/{_ID}/attempts",
+    "approvals": f"/api/subscriptions/{_ID}/approvals",
+    "approval_revoke": f"/api/subscriptions/{_ID}/approvals/{_ID}/revoke",
+    "balance": f"/api/subscriptions/{_ID}/balance",
+    "api_token": f"/api/tokens/{_ID}",
+}
 
 # What a stranger gets an answer from, and why.
 PUBLIC = {
