@@ -8,8 +8,12 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings as project
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from config.env import database_number
+
+# Hashing is slow on purpose, which here only costs time at each login.
+PBKDF2PasswordHasher.iterations = 1
 
 
 def numbered(redis_url: str, number: int) -> str:

@@ -17,7 +17,7 @@ PASSWORD = "correct horse battery"
 
 @cache
 def _hashed() -> str:
-    """Hashing is slow on purpose, so everybody in a test run has the same hash."""
+    """Everybody in a test run has the same hash."""
     return make_password(PASSWORD)
 
 

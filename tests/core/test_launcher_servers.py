@@ -227,36 +227,28 @@ def test_installing_needs_room(
     assert not (tmp_path / ".venv").exists()
 
 
-def test_installing_shows_progress_once_and_then_costs_nothing(
+def test_a_broken_environment_is_made_anew_and_installing_then_shows_progress_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With an empty list of packages, because the network is not what is tested."""
+    """Mostly with an empty list of packages, because the network is not what is tested."""
     folder, file = tmp_path / "a venv", tmp_path / "requirements.txt"
-    file.write_text("")
-    install.main(str(folder), [str(file)])
-    said = capfd.readouterr().out
-    assert "Making the virtual environment" in said
-    assert "pinned, checked by hash" in said
-    install.main(str(folder), [str(file)])
-    assert capfd.readouterr().out == ""
-    file.write_text("# changed\n")
-    install.main(str(folder), [str(file)])
-    assert "Making" not in (said := capfd.readouterr().out)
-    assert "Installing" in said
-
-
-def test_a_broken_environment_is_made_anew_and_a_refused_package_is_told(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    folder, file = tmp_path / ".venv", tmp_path / "requirements.txt"
     venv.create(folder, with_pip=False)
     file.write_text("unhashed-package==1.0\n")
     with pytest.raises(SystemExit):
         install.main(str(folder), [str(file)])
     heard = capfd.readouterr()
     assert "Making the virtual environment" in heard.out
+    assert "pinned, checked by hash" in heard.out
     assert "Is there a network, and room on the disk?" in heard.err
     assert not list(folder.glob("installed-*")), "the next start tries again"
+    for words in ("", "# changed\n"):
+        file.write_text(words)
+        install.main(str(folder), [str(file)])
+        said = capfd.readouterr().out
+        assert "Making" not in said
+        assert "Installing" in said
+        install.main(str(folder), [str(file)])
+        assert capfd.readouterr().out == ""
 
 
 def test_a_missing_browser_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, RequestFactory
 
 from apps.core.models import Notification
 from apps.core.notifications import notify
 from apps.core.tasks import clear_sessions
+from config import env as environment
+from config.env import Environment
 from tests.core.factories import PASSWORD, UserFactory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -258,11 +262,23 @@ def test_production_insists_on_https() -> None:
         ("LOG_LEVEL", "LOUD"),
     ],
 )
-def test_unsafe_or_broken_settings_stop_the_start(name, value) -> None:
-    done = production("-c", "import django; django.setup()", **{name: value})
+def test_unsafe_or_broken_settings_are_refused_without_showing_them(name, value, monkeypatch) -> None:
+    for variable in os.environ.keys() & {field.upper() for field in Environment.model_fields}:
+        monkeypatch.delenv(variable)
+    for variable, text in {**PRODUCTION, name: value}.items():
+        monkeypatch.setenv(variable, text)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        environment.load()
+    said = "".join(traceback.format_exception(refused.value))
+    assert name in said
+    assert value not in said or len(value) < 8
+
+
+def test_refused_settings_stop_the_start() -> None:
+    done = production("-c", "import django; django.setup()", SECRET_KEY="short-and-weak")
     assert done.returncode != 0
-    assert name in done.stderr
-    assert value not in done.stderr or len(value) < 8
+    assert "SECRET_KEY" in done.stderr
+    assert "short-and-weak" not in done.stderr
 
 
 @pytest.mark.django_db

@@ -156,6 +156,7 @@ def found(rule: Rule, subjects: set[str] | None) -> dict[str, Hit]:
 SEEN: set[str] = set()
 
 
+@pytest.mark.xdist_group("random shops")
 @pytest.mark.django_db
 @settings(max_examples=6, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10_000))
@@ -176,6 +177,7 @@ def test_a_sweep_finds_what_events_find_together(seed: int) -> None:
         transaction.set_rollback(True)
 
 
+@pytest.mark.xdist_group("random shops")
 def test_the_random_shops_held_findings_of_every_rule() -> None:
     if not SEEN:
         pytest.skip("the property test did not run before")

@@ -83,10 +83,10 @@ def test_todays_refunds_wait_until_the_day_is_over(files: Shop) -> None:
 
 def test_a_product_spikes_though_its_store_does_not(files: Shop) -> None:
     lamp, desk = files.product("Lamp"), files.product("Desk")
-    lamps, desks = trade(files, 40, 8, product=lamp), trade(files, 40, 200, product=desk)
-    give_back([order for day in desks[:-3] for order in day[:10]], lag=2, product=desk)
+    lamps, desks = trade(files, 40, 8, product=lamp), trade(files, 40, 100, product=desk)
+    give_back([order for day in desks[:-3] for order in day[:5]], lag=2, product=desk)
     give_back([day[0] for day in lamps[:-3:4]], lag=2, product=lamp)
-    give_back(desks[-3][:10], lag=2, product=desk)
+    give_back(desks[-3][:5], lag=2, product=desk)
     give_back(lamps[-3][:6], lag=2, product=lamp)
     settings = {**SMALL, "products": True}
     (hit,) = judge(SLUG, **settings)
