@@ -118,13 +118,22 @@ def _checked_outcome(outcome: str, reason: str) -> str:
 
 @transaction.atomic
 def dismiss(
-    *, card_id: int, seen_version: int, actor: User, outcome: str, reason: str, key: UUID | None = None
+    *,
+    card_id: int,
+    seen_version: int,
+    actor: User,
+    outcome: str,
+    reason: str,
+    key: UUID | None = None,
+    now: datetime | None = None,
 ) -> ActionCard:
     """Take a card out of the queue, saying how the finding turned out.
 
     Args:
         outcome: ``true``, ``benign`` or ``false``; a false alarm needs a reason.
         key: idempotency key of this click; the same key again changes nothing and returns the card.
+        now: when it was decided, for what was decided elsewhere or is made up; the present if None. The decision log
+            tells when it was written down, whatever this says.
 
     Raises:
         CardChanged, NotDecidable, InvalidDecision, NotAllowed, CardNotFound: nothing was done.
@@ -134,7 +143,7 @@ def dismiss(
     if repeated(card, CardEvent.Kind.DISMISSED, key):
         return card
     bind(card, seen_version, WAITING)
-    _dismiss(card, actor, outcome, reason, timezone.now(), key)
+    _dismiss(card, actor, outcome, reason, now or timezone.now(), key)
     record(entry(card, actor, "card_dismissed", reason, outcome=outcome))
     return card
 

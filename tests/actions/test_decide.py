@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -117,6 +118,14 @@ def last_decision() -> Decision:
 
 
 # Who may
+
+
+def test_a_decision_of_the_past_is_dated_so_and_logged_as_written_now(operator: User) -> None:
+    before = NOW - timedelta(days=3)
+    card = dismiss(CardFactory(opened_at=before - timedelta(hours=1)), operator, now=before)
+    card.refresh_from_db()
+    assert card.closed_at == card.changed_at == card.events.get(kind="dismissed").at == before
+    assert last_decision().at > before
 
 
 @each_decision

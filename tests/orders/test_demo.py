@@ -42,7 +42,11 @@ def test_the_demo(client, monkeypatch):
     assert {user.groups.get().name for user in User.objects.all()} == {role.value for role in Role}
     assert client.login(username="operator", password=PASSWORD)
     assert scopes_of(User.objects.get(username="agent")).get() == Scope.objects.get(slug="northlight")
-    assert ActionCard.objects.filter(status="dismissed").count() == 3
+    past = ActionCard.objects.filter(status="dismissed", closed_at__lt=timezone.now() - timedelta(days=2))
+    assert past.dates("closed_at", "day").count() >= 8
+    assert set(past.values_list("outcome", flat=True)) == {"true", "benign", "false"}
+    assert all(card.opened_at < card.closed_at for card in past)
+    assert ActionCard.objects.filter(status="dismissed").count() == past.count() + 3
     assert ActionCard.objects.filter(status="escalated").count() == 1
 
     before = (Order.objects.count(), ActionCard.objects.count(), Decision.objects.count())

@@ -14,7 +14,7 @@ from apps.actions.runs import run_rules
 from apps.actions.services import dismiss, escalate
 from apps.core.models import Scope, User
 from apps.escalation.services import raise_flag
-from apps.orders.demo import scenes
+from apps.orders.demo import past, scenes
 from apps.orders.demo.people import make_people
 from apps.orders.demo.shop import LAMPS, OUTDOOR, Doc, Shop
 from apps.orders.intake.apply import apply
@@ -44,6 +44,13 @@ def make_shop(slug: str, seed: int = 7) -> Shop:
     place = next(place for place, store in enumerate(STORES) if store[0] == slug)
     _, _, currency, _, country, products = STORES[place]
     return Shop(Random(seed + place), currency, country, products, base=(place + 1) * 1_000_000_000)  # noqa: S311 - a game
+
+
+def _later_shop(slug: str) -> Shop:
+    """The same shop with numbers that its months of orders have not used."""
+    shop = make_shop(slug)
+    shop.number = 500_000
+    return shop
 
 
 def make_stores() -> list[Store]:
@@ -80,14 +87,23 @@ def load(*, now: datetime, report: Report) -> bool:
             _orders(store, slug, now, report)
     if ActionCard.objects.filter(scope__store__in=stores).exists():
         return False
+    refresh_statistics()
+    with transaction.atomic():
+        _cards(stores, people, now, report)
+    return True
+
+
+def _cards(stores: list[Store], people: dict[str, User], now: datetime, report: Report) -> None:
+    """The cards of the past and the present. Called in one transaction, so that an interruption leaves none of them."""
+    report("The weeks before", 0)
+    shops = [(store, _later_shop(slug)) for store, (slug, *_) in zip(stores, STORES, strict=True)]
+    past.live_through(shops, people["operator"], now=now)
     report("Flags", 0)
     _flags(stores, people, now)
     report("Sweep by all rules", 0)
-    refresh_statistics()
     run_rules(now=now, trigger=RuleRun.Trigger.COMMAND)
     report("Decisions", 0)
     _decisions(stores, people["operator"])
-    return True
 
 
 @transaction.atomic
