@@ -139,9 +139,21 @@ def changes_since(card: ActionCard, seen_version: int) -> tuple[Change, ...]:
     return found or (Change("Version", str(seen_version), str(card.version)),)
 
 
-def repeated(card: ActionCard, kind: str, key: UUID | None) -> CardEvent | None:
-    """The event that an earlier request with this idempotency key made. Called while holding the row lock."""
-    return card.events.filter(kind=kind, data__key=str(key)).first() if key else None
+def repeated(card: ActionCard, kind: str, key: UUID | None, actor: User, text: str, **said: Any) -> CardEvent | None:
+    """The event that an earlier request with this idempotency key made. Called while holding the row lock.
+
+    Raises:
+        InvalidDecision: it was another person's, or said something else, so this request is no repetition.
+    """
+    event = card.events.filter(kind=kind, data__key=str(key)).first() if key else None
+    if event and (event.actor_id != actor.pk or event.text != text or not said.items() <= event.data.items()):
+        raise key_used()
+    return event
+
+
+def key_used() -> InvalidDecision:
+    """The refusal of an idempotency key that stands for something else already."""
+    return InvalidDecision("This key was used for another decision.", fields={"key": ["It was used already."]})
 
 
 def move(card: ActionCard, status: str, now: datetime, **fields: Any) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.actions.binding import (
@@ -20,6 +21,7 @@ from apps.actions.binding import (
     bind,
     count_decision,
     entry,
+    key_used,
     locked,
     move,
     repeated,
@@ -54,7 +56,8 @@ def approve(*, card_id: int, seen_version: int, actor: User, action: str, messag
     Args:
         action: slug of an executor that the card offers.
         message: the edited draft, for actions that send it.
-        key: idempotency key of this click; the same key again returns the same execution.
+        key: idempotency key of this click; the same key again returns the same execution, with
+            other words it is refused.
 
     Raises:
         CardChanged, NotDecidable, CannotExecute, InvalidDecision, NotAllowed, CardNotFound: nothing was done.
@@ -63,14 +66,13 @@ def approve(*, card_id: int, seen_version: int, actor: User, action: str, messag
     # Looked up while holding the row lock, so that a double click finds what the first made.
     done = Execution.objects.filter(key=key).first()
     if done is not None:
-        return _same(done, card, Execution.Direction.EXECUTE)
+        said = {"message": message.strip()} if "message" in done.payload else {}
+        return _same(done, card, actor, Execution.Direction.EXECUTE, said, action)
     bind(card, seen_version, [Status.OPEN])
     chosen = _chosen(card, action)
     payload = {"message": _message(message)} if chosen.sends_message else {}
     now = timezone.now()
-    execution = Execution.objects.create(
-        card=card, key=key, action=action, payload=payload, requested_by=actor, created_at=now, next_attempt_at=now
-    )
+    execution = _new(card, actor, now, key=key, action=action, payload=payload)
     data = move(card, Status.EXECUTING, now, decided_by=actor)
     write_event(card, CardEvent.Kind.APPROVED, actor, now, chosen.title, **data, execution=execution.pk)
     count_decision(card, "approved")
@@ -80,10 +82,35 @@ def approve(*, card_id: int, seen_version: int, actor: User, action: str, messag
     return execution
 
 
-def _same(execution: Execution, card: ActionCard, direction: str) -> Execution:
-    if (execution.card_id, execution.direction) != (card.pk, direction):
-        raise InvalidDecision("This key was used for another decision.", fields={"key": ["It was used already."]})
+def _same(
+    execution: Execution, card: ActionCard, actor: User, direction: str, said: dict[str, str], action: str = ""
+) -> Execution:
+    """The execution that the same click made before.
+
+    Raises:
+        InvalidDecision: it was another click, about something else or with other words.
+    """
+    before = (execution.card_id, execution.requested_by_id, execution.direction, execution.action)
+    if before != (card.pk, actor.pk, direction, action or execution.action):
+        raise key_used()
+    if not said.items() <= execution.payload.items():
+        raise key_used()
     return execution
+
+
+def _new(card: ActionCard, actor: User, now: datetime, **fields: Any) -> Execution:
+    """An execution that is due now.
+
+    Raises:
+        InvalidDecision: its key was used for another card at the same moment.
+    """
+    try:
+        with transaction.atomic():
+            return Execution.objects.create(
+                card=card, requested_by=actor, created_at=now, next_attempt_at=now, **fields
+            )
+    except IntegrityError:
+        raise key_used() from None
 
 
 def _chosen(card: ActionCard, action: str) -> Executor:
@@ -140,7 +167,7 @@ def dismiss(
     """
     reason = _checked_outcome(outcome, reason)
     card = locked(card_id, actor, DECIDE)
-    if repeated(card, CardEvent.Kind.DISMISSED, key):
+    if repeated(card, CardEvent.Kind.DISMISSED, key, actor, reason, outcome=outcome):
         return card
     bind(card, seen_version, WAITING)
     _dismiss(card, actor, outcome, reason, now or timezone.now(), key)
@@ -204,7 +231,7 @@ def escalate(
     if not reason:
         raise InvalidDecision(fields={"reason": ["Say why it must go up the ladder."]})
     card = locked(card_id, actor, DECIDE)
-    flag = _raised(card, actor, seen_version, key)
+    flag = _raised(card, actor, seen_version, key, reason, level)
     if flag is not None:
         return flag
     bind(card, seen_version, WAITING)
@@ -228,9 +255,11 @@ def escalate(
     return flag
 
 
-def _raised(card: ActionCard, actor: User, seen_version: int, key: UUID | None) -> RiskFlag | None:
+def _raised(
+    card: ActionCard, actor: User, seen_version: int, key: UUID | None, reason: str, level: int
+) -> RiskFlag | None:
     """The flag that the same click raised before."""
-    before = repeated(card, CardEvent.Kind.ESCALATED, key)
+    before = repeated(card, CardEvent.Kind.ESCALATED, key, actor, reason, level=level)
     if before is not None:
         return RiskFlag.objects.get(pk=before.data["flag"])
     # Without a key: the same person saw the version that the first click decided.
@@ -253,7 +282,7 @@ def add_note(*, card_id: int, actor: User, text: str, key: UUID | None = None) -
     if not text or len(text) > 4_000:
         raise InvalidDecision(fields={"text": ["Write a note of at most 4000 characters."]})
     card = locked(card_id, actor, DECIDE)
-    before = repeated(card, CardEvent.Kind.NOTE, key)
+    before = repeated(card, CardEvent.Kind.NOTE, key, actor, text)
     if before is not None:
         return before
     note = write_event(card, CardEvent.Kind.NOTE, actor, timezone.now(), text, key)
@@ -272,7 +301,7 @@ def retry(*, card_id: int, seen_version: int, actor: User, key: UUID | None = No
         CardChanged, NotDecidable, NotAllowed, CardNotFound: nothing was done.
     """
     card = locked(card_id, actor, DECIDE)
-    before = repeated(card, CardEvent.Kind.APPROVED, key)
+    before = repeated(card, CardEvent.Kind.APPROVED, key, actor, "Tried again.")
     if before is not None:
         return card.executions.get(pk=before.data["execution"])
     bind(card, seen_version, [Status.FAILED])
@@ -304,21 +333,20 @@ def roll_back(*, card_id: int, seen_version: int, actor: User, reason: str, key:
     card = locked(card_id, actor, ROLL_BACK)
     before = Execution.objects.filter(key=key).first()
     if before is not None:
-        return _same(before, card, Execution.Direction.ROLL_BACK)
+        return _same(before, card, actor, Execution.Direction.ROLL_BACK, {"message": reason})
     bind(card, seen_version, [Status.EXECUTED])
     done = card.executions.filter(direction="execute", status="succeeded").order_by("-created_at").first()
     if done is None or card.executions.filter(status__in=["pending", "running"]).exists():
         raise NotDecidable("There is nothing to roll back, or it is being rolled back already.")
     now = timezone.now()
-    execution = Execution.objects.create(
-        card=card,
+    execution = _new(
+        card,
+        actor,
+        now,
         key=key,
         action=done.action,
         direction=Execution.Direction.ROLL_BACK,
         payload={"execution": done.pk, "message": reason} | {k: v for k, v in done.payload.items() if k != "message"},
-        requested_by=actor,
-        created_at=now,
-        next_attempt_at=now,
     )
     data = move(card, Status.EXECUTED, now)
     data["changes"] = {"Rollback": ["none", "asked for"]}
