@@ -12,7 +12,7 @@ RUN python -m compileall -q apps config && deploy/collect-static.sh
 FROM python:3.13-slim-bookworm
 # Numbers, not names, so that an orchestrator can see that it is not root.
 RUN groupadd --gid 10001 riskdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin riskdesk \
-    && install -d -o 10001 -g 10001 /run/riskdesk
+    && install -d -o 10001 -g 10001 /run/riskdesk /var/lib/riskdesk/models
 COPY --from=build /opt/venv /opt/venv
 # Owned by root: the program cannot change itself.
 COPY --from=build /app /app

@@ -80,6 +80,9 @@ class Environment(BaseSettings):
     risk_weight_approval_valid: Weight = Field(Decimal(0), description="Weight of a valid approval.")
     risk_weight_approval_expired: Weight = Field(Decimal(10), description="Weight of an expired or missing approval.")
     risk_batch_size: int = Field(100, ge=1, le=50_000, description="Subscriptions calculated in one transaction.")
+    renewal_model_dir: str = Field(
+        "", pattern=r"^(/.*)?$", description="Folder of trained models, an absolute path; empty: var/models."
+    )
 
     @field_validator(
         "secret_key_fallbacks",

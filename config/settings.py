@@ -268,6 +268,7 @@ SPECTACULAR_SETTINGS = {
 
 RISK_WEIGHTS = environment.risk_weights(ENV)
 RISK_BATCH_SIZE = ENV.risk_batch_size
+RENEWAL_MODEL_DIR = ENV.renewal_model_dir or str(BASE_DIR / "var" / "models")
 
 globals().update(environment.email(ENV.email_url.get_secret_value()))
 DEFAULT_FROM_EMAIL = ENV.default_from_email

@@ -56,6 +56,7 @@ VARIABLES: dict[str, tuple[str, Any, str | None]] = {
     "RISK_WEIGHT_APPROVAL_VALID": ("0.00", Decimal(0), "0.001"),
     "RISK_WEIGHT_APPROVAL_EXPIRED": ("10", Decimal(10), ""),
     "RISK_BATCH_SIZE": ("2000", 2000, "0"),
+    "RENEWAL_MODEL_DIR": ("/srv/models", "/srv/models", "models"),
 }
 
 

@@ -1,0 +1,201 @@
+"""Predictions for all active subscriptions, and the alert about those of which the rules say nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.core.models import Scope
+from apps.core.notifications import notify
+from apps.subscriptions.models import RecalculationRun, RenewalAttempt, RenewalModel, RenewalPrediction, Subscription
+from apps.subscriptions.models.scores import RiskLevel
+from apps.subscriptions.people import keepers
+from apps.subscriptions.prediction import store
+from apps.subscriptions.prediction.features import FEATURES, INTERVAL_DAYS, Try, known, values
+from apps.subscriptions.prediction.model import Matrix, Model
+from apps.subscriptions.prediction.train import LOOK_BACK
+
+BATCH = 5_000
+REASONS = 3
+SLIGHT = 0.05
+"""Parts of the log odds below this are no reason."""
+CALM = 0.9
+"""An alert may be repeated once the chance fell below this share of the threshold, so that it does not flicker."""
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a round of predictions did."""
+
+    subscriptions: int
+    alerted: int
+
+
+def active_model() -> RenewalModel | None:
+    """The version that predictions are made by; None if none was trained or chosen."""
+    return RenewalModel.objects.filter(active=True).first()
+
+
+def due() -> bool:
+    """Whether a recalculation of all subscriptions ended after some prediction was made."""
+    ended = RecalculationRun.objects.filter(status=RecalculationRun.Status.FINISHED).order_by("-finished_at")
+    last = ended.values_list("finished_at", flat=True).first()
+    if last is None or active_model() is None:
+        return False
+    made = RenewalPrediction.objects
+    return made.filter(predicted_at__lt=last).exists() or not made.exists()
+
+
+def predict_all(*, now: datetime, on_batch: Callable[[int], None] = lambda done: None) -> Predicted:
+    """Predict the next renewal of every active subscription that was ever charged, and alert.
+
+    A constant number of queries for each :data:`BATCH`; it may be repeated at any time.
+
+    Raises:
+        ModelUnusable: if the active version's file cannot be used; nothing is changed then.
+    """
+    version = active_model()
+    if version is None:
+        return Predicted(0, 0)
+    model, done = store.read(version), 0
+    for batch in _batches():
+        done += _predict(batch, version, model, now)
+        on_batch(done)
+    # What was not predicted in this round has ended or has no tries any more.
+    RenewalPrediction.objects.filter(predicted_at__lt=now).delete()
+    return Predicted(done, alert(version, now=now))
+
+
+def predict(ids: Sequence[UUID], *, now: datetime) -> int:
+    """Predict for some subscriptions, such as one that just changed. Returns for how many there was a prediction."""
+    version = active_model()
+    if version is None:
+        return 0
+    return _predict(list(Subscription.objects.active().filter(pk__in=ids)), version, store.read(version), now)
+
+
+def _batches() -> Iterator[list[Subscription]]:
+    rows, last = Subscription.objects.active().order_by("pk"), None
+    while batch := list((rows.filter(pk__gt=last) if last else rows)[:BATCH]):
+        yield batch
+        last = batch[-1].pk
+
+
+def _predict(batch: list[Subscription], version: RenewalModel, model: Model, now: datetime) -> int:
+    tries = _tries([subscription.pk for subscription in batch], now)
+    with_history, rows = [], []
+    for subscription in batch:
+        days = INTERVAL_DAYS[subscription.interval]
+        past = known(tries.get(subscription.pk, []), at=now, interval_days=days)
+        if past:
+            with_history.append(subscription)
+            rows.append(values(past, amount=float(subscription.price), interval_days=days))
+    if not rows:
+        return 0
+    matrix = np.array(rows, dtype=np.float64)
+    chances, parts = model.predict(matrix)
+    made = [
+        RenewalPrediction(
+            subscription=subscription, model=version, chance=float(chances[n]), reasons=reasons(matrix[n], parts[n]),
+            renewal_on=subscription.renews_on, predicted_at=now,
+        )
+        for n, subscription in enumerate(with_history)
+    ]  # fmt: skip
+    # Its alert stays as it was: alerted_at is not among the fields.
+    RenewalPrediction.objects.bulk_create(
+        made,
+        update_conflicts=True,
+        unique_fields=["subscription"],
+        update_fields=["model", "chance", "reasons", "renewal_on", "predicted_at"],
+    )
+    return len(made)
+
+
+def _tries(ids: Sequence[UUID], now: datetime) -> dict[UUID, list[Try]]:
+    rows = RenewalAttempt.objects.filter(
+        subscription__in=ids, attempt_date__gte=now - LOOK_BACK, attempt_date__lt=now
+    ).order_by("subscription_id", "attempt_date")
+    columns = rows.values_list("subscription_id", "renewal_on", "attempt_date", "success", "decline_kind", "amount")
+    return {
+        key: [Try(day, at, ok, kind == "hard", float(amount)) for _, day, at, ok, kind, amount in group]
+        for key, group in groupby(columns, key=_subscription)
+    }
+
+
+def _subscription(row: tuple[UUID, Any, Any, Any, Any, Any]) -> UUID:
+    return row[0]
+
+
+def reasons(row: Matrix, parts: Matrix) -> list[dict[str, Any]]:
+    """What moved a chance most, strongest first; ``effect`` is its part of the log odds, above 0 towards failing."""
+    titles, names = list(FEATURES.values()), list(FEATURES)
+    order = np.argsort(-np.abs(parts), kind="stable")[:REASONS]
+    return [
+        {"feature": names[n], "title": titles[n], "value": round(float(row[n]), 3), "effect": round(float(parts[n]), 3)}
+        for n in order
+        if abs(parts[n]) >= SLIGHT
+    ]
+
+
+def silent(version: RenewalModel) -> QuerySet[RenewalPrediction]:
+    """Predictions at or over the threshold of active subscriptions whose score is LOW: what the rules do not see."""
+    return RenewalPrediction.objects.filter(
+        chance__gte=version.threshold, subscription__status="active", subscription__risk_score__risk_level=RiskLevel.LOW
+    )
+
+
+@transaction.atomic
+def alert(version: RenewalModel, *, now: datetime) -> int:
+    """Tell people of predictions that crossed the threshold while the rules say LOW: once each, one message for each
+    organisation.
+
+    Returns:
+        Of how many subscriptions they were told.
+    """
+    RenewalPrediction.objects.filter(alerted_at__isnull=False, chance__lt=version.threshold * CALM).update(
+        alerted_at=None
+    )
+    new = silent(version).filter(alerted_at=None).select_related("subscription").order_by("-chance", "pk")
+    crossed = list(new.select_for_update(of=("self",)))
+    of_scope: dict[int | None, list[RenewalPrediction]] = defaultdict(list)
+    for prediction in crossed:
+        of_scope[prediction.subscription.scope_id].append(prediction)
+    scopes = Scope.objects.in_bulk([key for key in of_scope if key])
+    for key, predictions in of_scope.items():
+        _tell(scopes.get(key) if key else None, predictions, version, now)
+    RenewalPrediction.objects.filter(pk__in=[one.pk for one in crossed]).update(alerted_at=now)
+    return len(crossed)
+
+
+def _tell(scope: Scope | None, predictions: list[RenewalPrediction], version: RenewalModel, now: datetime) -> None:
+    lines = [
+        f"{one.subscription.name}: {one.chance:.0%} for the renewal of {one.renewal_on}. {in_words(one.reasons)}"
+        for one in predictions[:NAMED]
+    ]
+    more = len(predictions) - len(lines)
+    number = f"{len(predictions)} renewals" if len(predictions) > 1 else "A renewal"
+    notify(
+        kind="subscriptions",
+        recipients=keepers(scope),
+        title=f"{number} may fail although the rules say LOW",
+        body="\n".join([*lines, *([f"And {more} more."] if more else []), f"Predicted by {version}."]),
+        url="/admin/subscriptions/renewalprediction/?rules=low",
+        dedupe_key=f"renewal_predicted:{scope.pk if scope else 0}:{now.isoformat()}",
+    )
+
+
+def in_words(found: list[dict[str, Any]]) -> str:
+    """Reasons in one line."""
+    return "; ".join(
+        f"{one['title']}: {one['value']:g} ({'more' if one['effect'] > 0 else 'less'} likely)" for one in found
+    )
