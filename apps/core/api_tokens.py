@@ -49,7 +49,7 @@ class Days(serializers.IntegerField):
 class TokenBody(Body):
     """What a token is for, and how long it is valid."""
 
-    name = Text(max_length=100)
+    name = Text(min_length=1, max_length=100)
     days = Days(required=False, default=DEFAULT_DAYS, min_value=1, max_value=tokens.LONGEST_DAYS)
 
 

@@ -43,7 +43,7 @@ class RunMissing(DomainError):
 
 def score_data(row: dict[str, Any]) -> dict[str, Any]:
     """A score's row as JSON. By hand: for lists of it, serializers would cost more than the database."""
-    return {name: row[name] for name in shapes.SCORE_FIELDS}
+    return {name: row[name] for name in shapes.SCORE_FIELDS} | {"total_weight": f"{row['total_weight']:f}"}
 
 
 class ScoresView(SubscriptionView):

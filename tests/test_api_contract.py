@@ -1,0 +1,142 @@
+"""The API keeps to its own description: requests made from it, right and wrong, with all of schemathesis' checks.
+
+The decisions about cards have a test of their own (tests/actions/test_api_schema.py), which knows their states.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
+from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+
+from apps.core import tokens
+from apps.core.roles import Role
+from apps.subscriptions import scores
+from apps.subscriptions.models import RecalculationRun, Subscription
+from tests.core.factories import PASSWORD, person
+from tests.subscriptions.factories import ApprovalFactory, BalanceFactory, RenewalAttemptFactory, SubscriptionFactory
+
+pytestmark = pytest.mark.django_db
+
+LEFT_OUT = "/api/cards/"
+# A request can be right by the description and wrong for the subscription it is about, or for the state it is in.
+EXPECTED = ["2xx", "404", "409", "422"]
+
+
+@pytest.fixture(autouse=True)
+def _one_connection() -> Iterator[None]:
+    """Requests stay in the test's transaction, as with Django's own client."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@cache
+def operations() -> dict[str, Any]:
+    """The operations, by label."""
+    config = SchemathesisConfig.from_dict(
+        {"checks": {"positive_data_acceptance": {"expected-statuses": EXPECTED}}, "generation": {"allow-x00": True}}
+    )
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    schema = schemathesis.openapi.from_dict(document, config=config)
+    schema.app = get_wsgi_application()  # the checks send requests of their own
+    return {found.ok().label: found.ok() for found in schema.get_all_operations()}
+
+
+TESTED = {
+    "GET /api/risk-score", "POST /api/risk-score/recalculate", "GET /api/risk-score/recalculate/{run_id}",
+    "GET /api/risk-score/{subscription_id}", "POST /api/risk-score/{subscription_id}/calculate",
+    "GET /api/risk-score/{subscription_id}/history", "GET /api/subscriptions/{subscription_id}/attempts",
+    "POST /api/subscriptions/{subscription_id}/attempts", "GET /api/subscriptions/{subscription_id}/approvals",
+    "POST /api/subscriptions/{subscription_id}/approvals",
+    "POST /api/subscriptions/{subscription_id}/approvals/{approval_id}/revoke",
+    "GET /api/subscriptions/{subscription_id}/balance", "PUT /api/subscriptions/{subscription_id}/balance",
+    "GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{token_id}",
+}  # fmt: skip
+
+
+def test_every_operation_is_tested() -> None:
+    assert {label for label in operations() if LEFT_OUT not in label} == TESTED
+
+
+@pytest.fixture
+def subscription() -> Subscription:
+    now = timezone.now()
+    found = SubscriptionFactory(renews_on=now.date())
+    BalanceFactory(subscription=found)
+    RenewalAttemptFactory(subscription=found, success=False, renewal_on=now.date(), attempt_date=now)
+    scores.recalculate([found.pk], now=now)
+    return found
+
+
+@pytest.fixture
+def known(subscription: Subscription) -> dict[str, list[str]]:
+    """Ids of what is there and of what is not, by parameter."""
+    until = timezone.now() + timedelta(days=9)
+    approvals = [str(ApprovalFactory(subscription=subscription, expires_at=until).pk) for _ in range(3)]
+    run = RecalculationRun.objects.create(trigger="api", as_of=timezone.now(), batch_size=1)
+    nowhere = str(uuid4())
+    return {
+        "subscription_id": [str(subscription.pk)] * 3 + [nowhere],
+        "approval_id": [*approvals, nowhere],
+        "run_id": [str(run.pk), "999999"],
+        "token_id": [nowhere],
+    }
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
+@pytest.mark.parametrize("label", sorted(TESTED))
+def test_it_keeps_to_its_description(
+    label: str, mode: GenerationMode, known: dict[str, list[str]], settings: Any
+) -> None:
+    settings.RATE_LIMITS = {name: "1000000/minute" for name in settings.RATE_LIMITS}
+    answers = _ask(operations()[label], mode, known, _credentials(label))
+    if mode is GenerationMode.POSITIVE:
+        assert answers.keys() & {200, 201, 202, 204, 404}, answers  # something got through to what is tested
+
+
+def _credentials(label: str) -> str:
+    """A token; where tokens are made, name and password."""
+    user = person(Role.ADMINISTRATOR)
+    if label == "POST /api/tokens":
+        return "Basic " + b64encode(f"{user.username}:{PASSWORD}".encode()).decode()
+    return "Bearer " + tokens.issue(user=user, name="t", days=1, now=timezone.now())[1]
+
+
+def _ask(operation: Any, mode: GenerationMode, known: dict[str, list[str]], credentials: str) -> Counter[int]:
+    headers = {"Authorization": credentials}
+    answers: Counter[int] = Counter()
+    chosen = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in known.items()})
+
+    @settings(
+        max_examples=15, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )  # fmt: skip
+    @given(case=operation.as_strategy(generation_mode=mode), ids=chosen)
+    def ask(case: Any, ids: dict[str, str]) -> None:
+        if mode is GenerationMode.POSITIVE:
+            case.path_parameters = {name: ids[name] for name in case.path_parameters or {}}
+        response = case.call(headers=headers)
+        case.validate_response(response, headers=headers)
+        answers[response.status_code] += 1
+
+    ask()
+    return answers
