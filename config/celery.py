@@ -65,6 +65,16 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expire_seconds": 55},
     },
+    "subscriptions.execute_payment_retries": {
+        "task": "apps.subscriptions.tasks.execute_payment_retries",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "subscriptions.predict_renewals": {
+        "task": "apps.subscriptions.tasks.predict_renewals",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expire_seconds": 9 * 60},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

@@ -9,7 +9,9 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from apps.subscriptions import payments
 from apps.subscriptions.models import RecalculationRun
+from apps.subscriptions.prediction.predict import due, predict_all
 from apps.subscriptions.recalculation import AlreadyRunning, request_run, unfinished, work
 
 logger = structlog.get_logger(__name__)
@@ -52,3 +54,22 @@ def _shift(run: RecalculationRun) -> str:
         return work(run, go_on=lambda: time.monotonic() < until).status
     except AlreadyRunning:
         return "another process is at it"
+
+
+# --- Payments and predictions -----------------------------------------------------------------------------------------
+
+PAYMENT_SECONDS = 45.0
+"""So long a task begins new exchanges with providers; what is left waits for the next one."""
+
+
+@shared_task(time_limit=300, soft_time_limit=270, expires=55)
+def execute_payment_retries() -> int:
+    """Execute retries that are due and ask again about those without an answer. Returns how often providers were asked."""
+    until = time.monotonic() + PAYMENT_SECONDS
+    return payments.work(now=timezone.now(), go_on=lambda: time.monotonic() < until)
+
+
+@shared_task(time_limit=15 * 60, soft_time_limit=14 * 60, expires=9 * 60)
+def predict_renewals() -> int:
+    """Predict all renewals, once after each recalculation of all subscriptions. Returns how many."""
+    return predict_all(now=timezone.now()).subscriptions if due() else 0
