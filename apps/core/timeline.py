@@ -29,7 +29,8 @@ from apps.core.trace import HEAD, MOST, TAIL, collapse, left_out, local_name, st
 
 HORIZON = 20  # years that a calculation may reach
 FIRST_YEAR, LAST_YEAR = 1900, 2300
-CALENDARS = 256  # whose years are kept in memory; a year of ordinary hours takes about 100 kB
+CALENDARS = 32  # whose years are kept in memory; a year of ordinary hours takes about 450 kB
+YEARS = 24  # kept of one calendar: more than a calculation may reach, so that none lays out a year twice
 
 Week = tuple[tuple[int, tuple[Interval, ...]], ...]
 Days = tuple[tuple[date, tuple[str, tuple[Interval, ...]]], ...]
@@ -60,7 +61,9 @@ class Timeline:
         if found is None:
             if not FIRST_YEAR <= number <= LAST_YEAR:
                 raise BusinessTimeError("out_of_range", f"Calendars reach from {FIRST_YEAR} to {LAST_YEAR}.")
-            found = self._years[number] = build(self.zone, number, self.hours)
+            found = build(self.zone, number, self.hours)
+            # A new dictionary rather than a smaller one, because another thread may be looking into this one.
+            self._years = {**self._years, number: found} if len(self._years) < YEARS else {number: found}
         return found
 
     def at(self, now: int) -> int:
