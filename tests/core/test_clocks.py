@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -241,3 +244,8 @@ def test_agrees_with_counting_every_minute(gaps: list[tuple[int, bool]], allowan
     else:
         assert clock.due_at is None
         assert clock.remaining(now) == left * MINUTE
+
+
+def test_the_engine_needs_no_django() -> None:
+    code = "import sys, apps.core.clocks; raise SystemExit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
