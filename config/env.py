@@ -243,7 +243,8 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "OPTIONS": options,
         "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": False,
+        # After a restart of the database the pool is full of dead connections, and each would cost somebody their request.
+        "CONN_HEALTH_CHECKS": pool_size is not None,
     }
 
 
