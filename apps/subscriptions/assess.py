@@ -22,6 +22,7 @@ logger = structlog.get_logger(__name__)
 HIGH_FROM = Decimal(10)
 MEDIUM_FROM = Decimal(5)
 REASON_LENGTH = 300
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _evaluate(
         finding = one.evaluate(now=now, facts=facts)
         weight = by_name[finding.weight]
         name, details, problem = finding.weight, dict(finding.details), ""
-        json.dumps(details, allow_nan=False)  # what cannot be stored is this evaluator's fault, not its batch's
+        _encode(details)  # what cannot be stored is this evaluator's fault, not its batch's
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # an evaluator may fail in any way; it then weighs nothing, and the others count
@@ -101,4 +102,3 @@ def _evaluate(
         problem = f"{one.title} failed: {type(error).__name__}: {error}"
     factor = {"factor_type": one.slug, "weight": name, "weight_value": number(weight), "details": details}
     return factor, weight, problem
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from time import perf_counter
 from uuid import UUID
 
@@ -103,7 +102,8 @@ def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change")
         for one in wanted:
             batch.add(_alone(one, now))
     seconds = perf_counter() - begun
-    transaction.on_commit(partial(_after, batch, occasion, seconds, now), robust=True)
+    # No functools.partial: where a robust callback fails, Django asks for its name.
+    transaction.on_commit(lambda: _after(batch, occasion, seconds, now), robust=True)
     return batch
 
 
@@ -112,7 +112,7 @@ def recalculate_after_commit(*ids: UUID) -> None:
 
     What fails is logged and left to the daily run, for the change itself is stored.
     """
-    transaction.on_commit(partial(_recalculate_now, ids), robust=True)
+    transaction.on_commit(lambda: _recalculate_now(ids), robust=True)
 
 
 def _recalculate_now(ids: tuple[UUID, ...]) -> None:

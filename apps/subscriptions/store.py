@@ -61,8 +61,11 @@ class Stored:
         )
 
 
-def _weights(factors: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]:
-    return [(one["factor_type"], one["weight"], one["weight_value"]) for one in factors]
+def _weights(factors: Any) -> list[tuple[Any, ...]]:
+    """What of stored factors counts as a change. They may have been written by a former version, in another shape."""
+    if not isinstance(factors, list) or not all(isinstance(one, dict) for one in factors):
+        return [(factors,)]
+    return [(one.get("factor_type"), one.get("weight"), one.get("weight_value")) for one in factors]
 
 
 _LOCKED = """

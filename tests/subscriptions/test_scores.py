@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from apps.subscriptions.models import RiskScore, RiskScoreHistory
-from apps.subscriptions.scores import Transition, recalculate
+from apps.subscriptions import scores
+from apps.subscriptions.facts import Facts
+from apps.subscriptions.models import AccountBalance, Approval, RiskScore, RiskScoreHistory, Subscription
+from apps.subscriptions.scores import Transition, recalculate, recalculate_after_commit
+from tests.core.factories import ScopeFactory, UserFactory
 from tests.subscriptions.factories import NOW, ApprovalFactory, BalanceFactory, SubscriptionFactory
+from tests.subscriptions.test_assess import broken, evaluating
 
 pytestmark = pytest.mark.django_db
 
@@ -48,3 +55,143 @@ def test_unknown_ids_are_passed_over() -> None:
     batch = recalculate([uuid4()], now=NOW)
     assert (batch.succeeded, batch.failed) == (0, 0)
     assert not RiskScore.objects.exists()
+
+
+def test_a_batch_takes_as_many_queries_as_one(django_assert_num_queries: Any) -> None:
+    owner, scopes = UserFactory(), [ScopeFactory() for _ in range(3)]
+    ids = [SubscriptionFactory(owner=owner, scope=scopes[number % 3]).pk for number in range(30)]
+    AccountBalance.objects.bulk_create(
+        AccountBalance(subscription_id=pk, amount=number, currency="USD", as_of=NOW) for number, pk in enumerate(ids)
+    )
+    counts = []
+    for chunk in (ids[:2], ids[2:]):  # first scores, with the news of them
+        with CaptureQueriesContext(connection) as first:
+            assert recalculate(chunk, now=NOW).changed == len(chunk)
+        with CaptureQueriesContext(connection) as again:
+            assert recalculate(chunk, now=NOW + timedelta(days=1)).changed == 0
+        counts.append((len(first), len(again)))
+    assert counts[0] == counts[1]
+    assert counts[0][1] <= 7
+
+
+def test_the_order_within_a_level_is_the_sum() -> None:
+    worse, bad = SubscriptionFactory(), SubscriptionFactory()
+    BalanceFactory(subscription=worse, amount=0)
+    recalculate([bad.pk, worse.pk], now=NOW)
+    assert list(RiskScore.objects.values_list("subscription", "total_weight")) == [(worse.pk, 20), (bad.pk, 10)]
+
+
+def healthy() -> tuple[Subscription, Approval]:
+    subscription = SubscriptionFactory()
+    BalanceFactory(subscription=subscription)
+    return subscription, ApprovalFactory(subscription=subscription, expires_at=NOW)
+
+
+def test_a_failing_evaluator_is_no_good_news_and_the_next_calculation_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription, approval = healthy()
+    told: list[Transition] = []
+    _telling(monkeypatch, told)
+    recalculate([subscription.pk], now=NOW)
+    assert [news.level for news in told] == ["HIGH"]
+
+    with evaluating(monkeypatch, "approval_expiration", broken):
+        batch = recalculate([subscription.pk], now=NOW + timedelta(hours=1))
+    score = RiskScore.objects.get()
+    assert (score.risk_level, score.degraded) == ("LOW", True)
+    assert "no such luck" in score.degraded_reason
+    assert (batch.succeeded, batch.degraded, batch.failed, len(told)) == (1, 1, 0, 1)
+
+    approval.expires_at = NOW + timedelta(days=9)
+    approval.save()
+    recalculate([subscription.pk], now=NOW + timedelta(hours=2))
+    score.refresh_from_db()
+    assert (score.risk_level, score.degraded, score.degraded_reason) == ("LOW", False, "")
+    assert [(news.previous, news.level) for news in told] == [("", "HIGH"), ("HIGH", "LOW")]
+    assert list(RiskScoreHistory.objects.values_list("degraded", flat=True)) == [False, True, False]
+
+
+def _telling(monkeypatch: pytest.MonkeyPatch, told: list[Transition]) -> None:
+    whole = scores.notifications.tell_of_transitions
+
+    def tell(transitions: Any, *, now: datetime) -> int:
+        told.extend(transitions)
+        return whole(transitions, now=now)
+
+    monkeypatch.setattr(scores.notifications, "tell_of_transitions", tell)
+
+
+def test_a_failing_calculation_is_low_counted_as_failed_and_mended_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = SubscriptionFactory(), SubscriptionFactory()
+    whole = scores.assess
+
+    def assess(facts: Facts, *args: Any, **options: Any) -> Any:
+        if facts.subscription_id == bad.pk:
+            raise RuntimeError("not this one")
+        return whole(facts, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scores, "assess", assess)
+        batch = recalculate([good.pk, bad.pk], now=NOW)
+    assert (batch.succeeded, batch.failed, batch.degraded) == (1, 1, 1)
+    score = RiskScore.objects.get(subscription=bad)
+    assert (score.risk_level, score.degraded) == ("LOW", True)
+    assert score.degraded_reason == "The calculation failed: RuntimeError: not this one"
+    assert RiskScore.objects.get(subscription=good).risk_level == "HIGH"
+    recalculate([bad.pk], now=NOW + timedelta(days=1))
+    score.refresh_from_db()
+    assert (score.risk_level, score.degraded) == ("HIGH", False)
+
+
+def test_news_that_cannot_be_told_keeps_no_score_from_being_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = SubscriptionFactory(), SubscriptionFactory()
+    whole = scores.notifications.tell_of_transitions
+
+    def tell(transitions: Any, *, now: datetime) -> int:
+        if one.pk in {news.subscription_id for news in transitions}:
+            raise RuntimeError("no words")
+        return whole(transitions, now=now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scores.notifications, "tell_of_transitions", tell)
+        assert recalculate([one.pk, other.pk], now=NOW).succeeded == 2
+    told = dict(RiskScore.objects.values_list("subscription", "last_notified_risk_level"))
+    assert told == {one.pk: "", other.pk: "HIGH"}
+    recalculate([one.pk, other.pk], now=NOW + timedelta(days=1))
+    assert set(RiskScore.objects.values_list("last_notified_risk_level", flat=True)) == {"HIGH"}
+
+
+def test_factors_stored_in_another_shape_are_replaced() -> None:
+    subscription = SubscriptionFactory()
+    recalculate([subscription.pk], now=NOW)
+    for shape in ([{"name": "old"}], {"a": 1}, [3]):
+        RiskScore.objects.update(risk_factors=shape)
+        assert recalculate([subscription.pk], now=NOW + timedelta(days=1)).succeeded == 1
+        assert len(RiskScore.objects.get().risk_factors) == 3
+
+
+def test_after_commit_a_change_is_calculated_and_a_failure_is_left_to_the_next_run(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    subscription = SubscriptionFactory()
+    with django_capture_on_commit_callbacks(execute=True):
+        recalculate_after_commit(subscription.pk)
+        assert not RiskScore.objects.exists()
+    assert RiskScore.objects.get().risk_level == "HIGH"
+    monkeypatch.setattr(scores, "recalculate", lambda *args, **options: 1 / 0)
+    with django_capture_on_commit_callbacks(execute=True):
+        recalculate_after_commit(subscription.pk)
+
+
+def test_detectors_judge_what_came_to_high_or_left_it(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    judged: list[Any] = []
+    monkeypatch.setattr(scores, "run_rules", lambda **options: judged.append(options))
+    subscription, _ = healthy()
+    SubscriptionFactory()
+    with django_capture_on_commit_callbacks(execute=True):
+        recalculate([subscription.pk], now=NOW)
+        recalculate([subscription.pk], now=NOW + timedelta(hours=1))
+    ((options),) = judged
+    assert options["subjects"].uuids("subscription") == [subscription.pk]
+    assert options["events"] == {"subscription.risk_changed"}
