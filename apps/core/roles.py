@@ -57,6 +57,7 @@ _KEEP_SUBSCRIPTIONS = frozenset(
     {
         "subscriptions.add_renewalattempt", "subscriptions.add_approval", "subscriptions.change_approval",
         "subscriptions.add_accountbalance", "subscriptions.change_accountbalance", "subscriptions.change_riskscore",
+        "subscriptions.change_paymentretry",
     }
 )  # fmt: skip
 _SEE_FACTORS = frozenset(

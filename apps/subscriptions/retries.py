@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
-from django.db import transaction
+from django.db import connection, transaction
 from pydantic import BaseModel, ConfigDict, Field
 
+from apps.core.decisions import Entry, record
+from apps.core.models import Scope, User
 from apps.subscriptions.declines import classify, words_for
 from apps.subscriptions.models import RenewalAttempt, RetryPolicyVersion, Subscription
 
 NETWORK_TRIES = 15
 NETWORK_WINDOW = timedelta(days=30)
+_VERSIONS = 7_221_504  # key of an advisory lock, any constant
 Code = Annotated[str, Field(min_length=1, max_length=60)]
 
 
@@ -166,3 +169,36 @@ def propose(*, subscription: Subscription, now: datetime) -> None:
     proposal = proposal_for(subscription, now=now)
     subscription.next_attempt_at, subscription.next_attempt_reason = proposal.at, proposal.reason[:200]
     subscription.save(update_fields=["next_attempt_at", "next_attempt_reason"])
+
+
+@transaction.atomic
+def new_policy(
+    *, scope: Scope | None, policy: RetryPolicy, reason: str, actor: User, now: datetime
+) -> RetryPolicyVersion:
+    """Let an organisation retry by another policy from now on; None for all that have none of their own.
+
+    What was proposed before is looked at again when its moment comes, and follows the newest policy then.
+    """
+    with connection.cursor() as cursor:  # two who save at once get two numbers
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_VERSIONS])
+    last = RetryPolicyVersion.objects.filter(scope=scope).order_by("-number").first()
+    version = RetryPolicyVersion.objects.create(
+        scope=scope,
+        number=last.number + 1 if last else 1,
+        settings=policy.model_dump(mode="json"),
+        reason=reason.strip()[:300],
+        created_by=actor,
+        created_at=now,
+    )
+    record(
+        Entry(
+            scope="subscriptions",
+            actor=actor,
+            action="retry_policy_made",
+            subject=f"scope:{scope.pk}" if scope else "scope:all",
+            rationale=version.reason,
+            evidence_url=f"/admin/subscriptions/retrypolicyversion/{version.pk}/change/",
+            payload={"number": version.number, "settings": version.settings, "former": last.settings if last else {}},
+        )
+    )
+    return version
