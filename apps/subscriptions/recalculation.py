@@ -23,10 +23,12 @@ from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.subscriptions import levels, metrics
 from apps.subscriptions.models import RecalculationRun, Subscription
-from apps.subscriptions.scores import NOT_ITS_FAULT, Batch, recalculate
+from apps.subscriptions.scores import NOT_ITS_FAULT, Batch, judge, recalculate
 
 logger = structlog.get_logger(__name__)
 
+JUDGED_TOGETHER = 1_000
+"""Subscriptions that detectors judge at once during a run; each judgement has costs of its own, however few they are."""
 _WORKING = 7_221_501  # keys of advisory locks, any constants
 _REQUESTING = 7_221_502
 Status = RecalculationRun.Status
@@ -90,21 +92,36 @@ def work(
     with _only_one() as free:
         if not free:
             raise AlreadyRunning
-        run = _begin(run)
+        run, touched = _begin(run), list[UUID]()
         try:
             while run.status == Status.RUNNING:
                 if not go_on():
                     run.status = Status.WAITING
                     run.save(update_fields=["status"])
-                elif _next_batch(run):
+                elif (batch := _next_batch(run)) is not None:
                     on_batch(run)
+                    touched = _judged([*touched, *batch.touched], run, least=JUDGED_TOGETHER)
                 else:
                     _finish(run)
         except Exception as error:  # whatever it is: it is noted where people look, and raised again
             logger.exception("recalculation_interrupted", run=run.pk, cursor=str(run.cursor or ""))
             _interrupted(run, error)
             raise
+        _judged(touched, run)
     return run
+
+
+def _judged(touched: list[UUID], run: RecalculationRun, *, least: int = 1) -> list[UUID]:
+    """Let the detectors judge what changed, if it is enough to be worth it; returns what waits for the next time."""
+    if len(touched) < least:
+        return touched
+    try:
+        judge(touched, now=run.as_of)
+    except NOT_ITS_FAULT:
+        raise
+    except Exception:  # the scores are stored, and the next sweep of the detectors finds them
+        logger.exception("recalculation_not_judged", run=run.pk, subscriptions=len(touched))
+    return []
 
 
 def _interrupted(run: RecalculationRun, error: Exception) -> None:
@@ -133,16 +150,16 @@ def _begin(run: RecalculationRun) -> RecalculationRun:
     return run
 
 
-def _next_batch(run: RecalculationRun) -> bool:
-    """Calculate the batch after the cursor, and note it in the same transaction. False if there is none."""
+def _next_batch(run: RecalculationRun) -> Batch | None:
+    """Calculate the batch after the cursor, and note it in the same transaction. None if there is none."""
     begun = perf_counter()
     with transaction.atomic():
         ids = _ids_after(run.cursor, run.batch_size)
         if not ids:
-            return False
-        batch = recalculate(ids, now=run.as_of, occasion="run")
+            return None
+        batch = recalculate(ids, now=run.as_of, occasion="run", judged=False)
         _note(run, ids[-1], batch, perf_counter() - begun)
-    return True
+    return batch
 
 
 def _ids_after(cursor: UUID | None, limit: int) -> list[UUID]:

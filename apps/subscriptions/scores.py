@@ -78,7 +78,7 @@ class Batch:
         self.touched += other.touched
 
 
-def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change") -> Batch:
+def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change", judged: bool = True) -> Batch:
     """Calculate and store the scores of these subscriptions, whatever their status; unknown ids are passed over.
 
     If the batch cannot be stored as a whole, each subscription is tried alone, so that one bad one stops no other.
@@ -86,6 +86,7 @@ def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change")
     Args:
         now: the moment that is judged; scores calculated for a later moment are left as they are.
         occasion: ``change``, ``run`` or ``request``, for the metrics.
+        judged: whether detectors judge what changed once it is committed; without it the caller or the next sweep does.
 
     Raises:
         OperationalError: if the database is not there, or ended the transaction.
@@ -103,7 +104,9 @@ def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change")
             batch.add(_alone(one, now))
     seconds = perf_counter() - begun
     # No functools.partial: where a robust callback fails, Django asks for its name.
-    transaction.on_commit(lambda: _after(batch, occasion, seconds, now), robust=True)
+    transaction.on_commit(lambda: _counted(batch, occasion, seconds), robust=True)
+    if judged and batch.touched:
+        transaction.on_commit(lambda: judge(batch.touched, now=now), robust=True)
     return batch
 
 
@@ -207,6 +210,7 @@ def _tell(transitions: Collection[Transition], now: datetime) -> None:
 
     What cannot be told stands open in ``last_notified_risk_level``, and the next calculation tries again.
     """
+    transitions = [one for one in transitions if RiskLevel.HIGH.value in (one.level, one.previous)]
     if not transitions:
         return
     try:
@@ -216,15 +220,15 @@ def _tell(transitions: Collection[Transition], now: datetime) -> None:
         raise
     except Exception:  # a score that is stored is worth more than news of it
         if len(transitions) == 1:
-            logger.exception("risk_not_told", subscription=str(next(iter(transitions)).subscription_id))
+            logger.exception("risk_not_told", subscription=str(transitions[0].subscription_id))
             metrics.degraded.labels("notification").inc()
             return
         for one in transitions:
             _tell([one], now)
 
 
-def _after(batch: Batch, occasion: str, seconds: float, now: datetime) -> None:
-    """Count a batch that is committed, and let the detectors judge what changed."""
+def _counted(batch: Batch, occasion: str, seconds: float) -> None:
+    """Count a batch that is committed."""
     done = batch.succeeded + batch.failed
     metrics.calculations.labels(occasion, "succeeded").inc(batch.succeeded)
     metrics.calculations.labels(occasion, "failed").inc(batch.failed)
@@ -232,6 +236,9 @@ def _after(batch: Batch, occasion: str, seconds: float, now: datetime) -> None:
         metrics.calculation_seconds.labels(occasion).observe(seconds / done)
     for news in batch.transitions:
         metrics.transitions.labels(news.previous or "none", news.level).inc()
-    if batch.touched:
-        subjects = Subjects(frozenset(f"subscription:{one}" for one in batch.touched))
-        run_rules(now=now, trigger=RuleRun.Trigger.EVENT, subjects=subjects, events=frozenset({RISK_CHANGED}))
+
+
+def judge(touched: Collection[UUID], *, now: datetime) -> None:
+    """Let the detectors judge subscriptions whose score is or was HIGH, and changed. Call it outside of transactions."""
+    subjects = Subjects(frozenset(f"subscription:{one}" for one in touched))
+    run_rules(now=now, trigger=RuleRun.Trigger.EVENT, subjects=subjects, events=frozenset({RISK_CHANGED}))

@@ -190,3 +190,20 @@ def test_one_bad_subscription_stops_no_other(failing: int) -> None:
     run = work(started())
     assert (run.status, run.succeeded, run.failed) == (Status.FINISHED, 6, 1)
     assert set(RiskScore.objects.values_list("subscription_id", flat=True)) == {one.pk for one in active} - {bad}
+
+
+def test_a_run_lets_detectors_judge_what_changed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[int] = []
+    monkeypatch.setattr(recalculation, "JUDGED_TOGETHER", 4)
+    monkeypatch.setattr(recalculation, "judge", lambda touched, **options: judged.append(len(touched)))
+    made(7)
+    work(started(batch_size=2))
+    assert judged == [4, 3]
+    work(started(now=NOW + timedelta(days=1)))
+    assert judged == [4, 3]
+
+
+def test_detectors_that_fail_leave_the_run_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recalculation, "judge", lambda touched, **options: 1 / 0)
+    made(1)
+    assert work(started()).status == Status.FINISHED
