@@ -8,7 +8,7 @@ each request. ``total_exact`` says whether it is the whole number.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -130,18 +130,27 @@ def worst_first(scores: QuerySet[Any], levels: list[str], request: Request, fiel
     size = page_size(request)
     after = _score_position(request)
     found: list[dict[str, Any]] = []
-    for level in levels:
-        rows = scores.filter(risk_level=level)
-        if after:
-            if WORST_FIRST.index(level) < WORST_FIRST.index(after[0]):
-                continue
-            if level == after[0]:
-                rows = rows.filter(total_weight__lte=after[1]).exclude(Q(total_weight=after[1]) & Q(pk__lte=after[2]))
+    for rows in _parts(scores, levels, after):
         found += rows.order_by("-total_weight", "pk").values("pk", *fields)[: size + 1 - len(found)]
         if len(found) > size:
             break
     whole_list = scores if len(levels) == len(WORST_FIRST) else scores.filter(risk_level__in=levels)
     return Page(found, size, counted(whole_list))
+
+
+def _parts(scores: QuerySet[Any], levels: list[str], after: tuple[str, Decimal, str] | None) -> Iterator[QuerySet[Any]]:
+    """What is left of the list behind a position, in parts that are each one range of an index.
+
+    Most scores of a level have the same weight. "The same weight and a later id, or a lower weight" as one condition
+    would have the database read all of those before the position; as two it starts behind it.
+    """
+    for level in levels:
+        rows = scores.filter(risk_level=level)
+        if after is None or WORST_FIRST.index(level) > WORST_FIRST.index(after[0]):
+            yield rows
+        elif level == after[0]:
+            yield rows.filter(total_weight=after[1], pk__gt=after[2])
+            yield rows.filter(total_weight__lt=after[1])
 
 
 def score_cursor(row: dict[str, Any]) -> str:
