@@ -25,10 +25,10 @@ from django.utils.safestring import SafeString
 from django_celery_beat import admin as _beat_admin  # noqa: F401  # registers what is replaced below
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
-from apps.core import exports
+from apps.core import exports, tokens
 from apps.core.filters import DecisionScopeFilter
 from apps.core.home import address
-from apps.core.models import Decision, DecisionText, Delivery, Scope, User
+from apps.core.models import ApiToken, Decision, DecisionText, Delivery, Scope, User
 from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
 from apps.core.templatetags.desk import badge
 
@@ -296,6 +296,30 @@ class DecisionAdmin(ReadOnlyAdmin):
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Decision]) -> StreamingHttpResponse:
         return exports.as_csv(queryset.select_related("actor", "text"))
+
+
+@admin.register(ApiToken)
+class TokenAdmin(ScopedAdmin):
+    """API tokens: what lets programs in, for whom and until when. Deleting one revokes it."""
+
+    list_display = ["name", "user", "token_key", "created", "expiry", "last_used_at"]
+    list_filter = ["expiry"]
+    list_select_related = ["user"]
+    search_fields = ["name", "token_key__startswith", "user__username__exact"]
+    fields = ["name", "user", "token_key", "created", "expiry", "last_used_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
+        tokens.revoke(obj, actor=request.user)  # type: ignore[arg-type]
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        for token in queryset:
+            tokens.revoke(token, actor=request.user)  # type: ignore[arg-type]
 
 
 DELIVERY_TONES = {"sent": "ok", "pending": "info", "failed": "bad", "skipped": "muted"}

@@ -9,7 +9,7 @@ from celery import shared_task
 from django.core.management import call_command
 from django.utils import timezone
 
-from apps.core import decisions, notifications
+from apps.core import decisions, idempotency, notifications, tokens
 from apps.core.roles import Role, people_with
 
 logger = structlog.get_logger(__name__)
@@ -49,5 +49,7 @@ def verify_decision_log() -> bool:
 
 @shared_task(time_limit=300, soft_time_limit=270)
 def clear_sessions() -> None:
-    """Delete sessions that have ended; Django keeps them until somebody asks."""
+    """Delete what has ended: sessions, which Django keeps until somebody asks, API tokens, and stored answers."""
     call_command("clearsessions")
+    tokens.forget_expired(now=timezone.now())
+    idempotency.forget_old(now=timezone.now())

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.core import tokens
-from apps.core.models import ApiToken, Decision, User
+from apps.core.models import ApiToken, Decision, StoredAnswer, User
 from apps.core.roles import Role
+from apps.core.tasks import clear_sessions
 from tests.core.factories import PASSWORD, UserFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +144,28 @@ def test_guessing_passwords_is_limited_like_at_the_login(settings: Any) -> None:
 def test_names_with_null_bytes() -> None:
     header = {"Authorization": "Basic " + b64encode(b"a\0b:c").decode()}
     assert APIClient().get("/api/tokens", headers=header).status_code == 401
+
+
+def test_administrators_revoke_on_the_desk(client: Client) -> None:
+    secret = make(UserFactory()).json()["data"]["token"]
+    token = ApiToken.objects.get()
+    address = reverse("admin:core_apitoken_delete", args=[token.pk])
+    client.force_login(person(Role.AUDITOR))
+    assert client.post(address, {"post": "yes"}).status_code == 403
+    assert opens(secret) == 200
+    client.force_login(person(Role.ADMINISTRATOR))
+    page = client.get(reverse("admin:core_apitoken_changelist"))
+    assert token.token_key in page.content.decode()
+    assert client.post(address, {"post": "yes"}).status_code == 302
+    assert opens(secret) == 401
+    assert Decision.objects.filter(action="token_revoked").exists()
+
+
+def test_the_daily_task_forgets_what_has_ended() -> None:
+    user, now = UserFactory(), timezone.now()
+    make(user, days=1)
+    StoredAnswer.objects.create(user=user, key="k", fingerprint="f", created_at=now)
+    with time_machine.travel(now + timedelta(days=8)):
+        clear_sessions()
+    assert not ApiToken.objects.exists()
+    assert not StoredAnswer.objects.exists()
