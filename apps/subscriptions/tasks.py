@@ -71,5 +71,8 @@ def execute_payment_retries() -> int:
 
 @shared_task(time_limit=15 * 60, soft_time_limit=14 * 60, expires=9 * 60)
 def predict_renewals() -> int:
-    """Predict all renewals, once after each recalculation of all subscriptions. Returns how many."""
-    return predict_all(now=timezone.now()).subscriptions if due() else 0
+    """Predict all renewals, once after each recalculation of all subscriptions; the next one goes on. Returns how many."""
+    since, until = due(), time.monotonic() + SHIFT_SECONDS
+    if since is None:
+        return 0
+    return predict_all(now=timezone.now(), since=since, go_on=lambda: time.monotonic() < until).subscriptions

@@ -265,12 +265,25 @@ def test_predictions_are_due_after_each_recalculation_of_all() -> None:
     assert not predict.due()  # there is no model
     version()
     subscription(failing=False)
-    assert predict.due()
+    assert predict.due() == NOW
     predict.predict_all(now=NOW + timedelta(minutes=1))
     assert not predict.due()
     run.finished_at = NOW + timedelta(days=1)
     run.save()
-    assert predict.due()
+    assert predict.due() == NOW + timedelta(days=1)
+
+
+def test_a_round_that_was_cut_off_goes_on_and_alerts_at_its_end(monkeypatch) -> None:
+    monkeypatch.setattr(predict, "BATCH", 2)
+    version()
+    for _ in range(5):
+        subscription(failing=True)
+    later = NOW + timedelta(minutes=10)
+    turns = iter([True, True, False])
+    assert predict.predict_all(now=NOW, since=NOW, go_on=lambda: next(turns)) == predict.Predicted(4, 0)
+    assert predict.predict_all(now=later, since=NOW) == predict.Predicted(1, 5)
+    assert RenewalPrediction.objects.filter(predicted_at=NOW).count() == 4
+    assert predict.predict_all(now=later, since=NOW) == predict.Predicted(0, 0)
 
 
 def test_an_amount_that_rises_is_seen() -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.core.models import Scope
 from apps.core.notifications import notify
@@ -46,20 +46,24 @@ def active_model() -> RenewalModel | None:
     return RenewalModel.objects.filter(active=True).first()
 
 
-def due() -> bool:
-    """Whether a recalculation of all subscriptions ended after some prediction was made."""
+def due() -> datetime | None:
+    """When the last recalculation of all subscriptions ended, if some prediction is older than that; else None."""
     ended = RecalculationRun.objects.filter(status=RecalculationRun.Status.FINISHED).order_by("-finished_at")
     last = ended.values_list("finished_at", flat=True).first()
     if last is None or active_model() is None:
-        return False
+        return None
     made = RenewalPrediction.objects
-    return made.filter(predicted_at__lt=last).exists() or not made.exists()
+    return last if made.filter(predicted_at__lt=last).exists() or not made.exists() else None
 
 
-def predict_all(*, now: datetime, on_batch: Callable[[int], None] = lambda done: None) -> Predicted:
+def predict_all(*, now: datetime, since: datetime | None = None, go_on: Callable[[], bool] = lambda: True) -> Predicted:
     """Predict the next renewal of every active subscription that was ever charged, and alert.
 
     A constant number of queries for each :data:`BATCH`; it may be repeated at any time.
+
+    Args:
+        since: predictions made at or after it are left as they are, so that a round that was cut off goes on.
+        go_on: asked before each batch; once it says no, the round ends there, and nobody is alerted yet.
 
     Raises:
         ModelUnusable: if the active version's file cannot be used; nothing is changed then.
@@ -67,12 +71,13 @@ def predict_all(*, now: datetime, on_batch: Callable[[int], None] = lambda done:
     version = active_model()
     if version is None:
         return Predicted(0, 0)
-    model, done = store.read(version), 0
-    for batch in _batches():
+    model, done, since = store.read(version), 0, since or now
+    for batch in _batches(since):
+        if not go_on():
+            return Predicted(done, 0)
         done += _predict(batch, version, model, now)
-        on_batch(done)
     # What was not predicted in this round has ended or has no tries any more.
-    RenewalPrediction.objects.filter(predicted_at__lt=now).delete()
+    RenewalPrediction.objects.filter(predicted_at__lt=since).delete()
     return Predicted(done, alert(version, now=now))
 
 
@@ -84,8 +89,9 @@ def predict(ids: Sequence[UUID], *, now: datetime) -> int:
     return _predict(list(Subscription.objects.active().filter(pk__in=ids)), version, store.read(version), now)
 
 
-def _batches() -> Iterator[list[Subscription]]:
-    rows, last = Subscription.objects.active().order_by("pk"), None
+def _batches(since: datetime) -> Iterator[list[Subscription]]:
+    fresh = RenewalPrediction.objects.filter(subscription=OuterRef("pk"), predicted_at__gte=since)
+    rows, last = Subscription.objects.active().exclude(Exists(fresh)).order_by("pk"), None
     while batch := list((rows.filter(pk__gt=last) if last else rows)[:BATCH]):
         yield batch
         last = batch[-1].pk
