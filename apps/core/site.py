@@ -17,8 +17,8 @@ from apps.core import home
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-WORK, ORDERS, SETUP, TRAIL = "Work", "Orders", "Setup", "Trail"
-GROUPS = (WORK, ORDERS, SETUP, TRAIL)
+WORK, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL = "Work", "Orders", "Subscriptions", "Setup", "Trail"
+GROUPS = (WORK, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL)
 
 # Where a model's list stands in the rail: group, place in it, icon, and the words if not the model's own. A model that
 # is not named here stands in Setup.
@@ -32,6 +32,21 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "orders.refund": (ORDERS, 50, "refund", ""),
     "orders.transaction": (ORDERS, 60, "card", ""),
     "orders.dispute": (ORDERS, 70, "flag", ""),
+    "subscriptions.riskscore": (SUBSCRIPTIONS, 10, "shield-alert", ""),
+    "subscriptions.subscription": (SUBSCRIPTIONS, 20, "retry", ""),
+    "subscriptions.levelcount": (SUBSCRIPTIONS, 30, "chart", "Risk trend"),
+    "subscriptions.renewalattempt": (SUBSCRIPTIONS, 40, "card", "Attempts"),
+    "subscriptions.approval": (SUBSCRIPTIONS, 50, "check-circle", ""),
+    "subscriptions.accountbalance": (SUBSCRIPTIONS, 60, "money", "Balances"),
+    "subscriptions.renewalprediction": (SUBSCRIPTIONS, 15, "eye", "Predictions"),
+    "subscriptions.paymentretry": (SUBSCRIPTIONS, 45, "retry", ""),
+    "subscriptions.retrypolicyversion": (SETUP, 23, "retry", "Retry policies"),
+    "subscriptions.paymentprovider": (SETUP, 24, "card", "Payment providers"),
+    "subscriptions.renewalmodel": (TRAIL, 35, "chart", "Renewal models"),
+    "subscriptions.factorversion": (SETUP, 22, "settings", "Risk factors"),
+    "subscriptions.riskscorehistory": (TRAIL, 33, "history", "Risk changes"),
+    "subscriptions.recalculationrun": (TRAIL, 34, "pulse", "Recalculations"),
+    "core.apitoken": (SETUP, 62, "settings", "API tokens"),
     "orders.store": (SETUP, 10, "store", ""),
     "actions.ruleversion": (SETUP, 20, "rule", "Rules"),
     "core.user": (SETUP, 30, "user", "People"),

@@ -188,6 +188,6 @@ def _rest(person: User, now: datetime) -> News:
         title="More subscriptions changed their risk today",
         body=f"You were told of {DAILY} subscriptions today that came to HIGH risk or left it. There are more; they are not "
         "told one by one. All of them stand in the list, the worst first.",
-        url=f"{url}?risk_level__exact=HIGH" if person.is_staff and url else "",
+        url=f"{url}?level=HIGH" if person.is_staff and url else "",
         dedupe_key=f"subscription-risk-more:{now.date()}",
     )

@@ -15,8 +15,22 @@ from apps.actions.models import Execution, RuleRun
 from apps.core.decisions import Entry, record, system
 from apps.core.models import Delivery, Scope
 from apps.core.notifications import notify
+from apps.core.tokens import issue
 from apps.escalation.models import RiskFlag
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
+from apps.subscriptions.models import (
+    FactorVersion,
+    LevelCount,
+    PaymentProvider,
+    PaymentRetry,
+    RecalculationRun,
+    RenewalModel,
+    RenewalPrediction,
+    RetryPolicyVersion,
+    RiskScore,
+    RiskScoreHistory,
+    Subscription,
+)
 from tests.actions.factories import CardFactory, example_version
 from tests.core.factories import UserFactory
 from tests.orders.factories import (
@@ -29,6 +43,7 @@ from tests.orders.factories import (
     TransactionFactory,
     WebhookDeliveryFactory,
 )
+from tests.subscriptions.factories import ApprovalFactory, BalanceFactory, RenewalAttemptFactory, SubscriptionFactory
 
 Make = Callable[[Scope], Model]
 
@@ -103,7 +118,99 @@ def _of_order(factory: Any) -> Make:
     return lambda scope: factory(order=OrderFactory(store=_store(scope)))
 
 
+def _subscription(scope: Scope) -> Subscription:
+    return Subscription.objects.filter(scope=scope).first() or SubscriptionFactory(scope=scope)
+
+
+def _of_subscription(factory: Any) -> Make:
+    return lambda scope: factory(subscription=_subscription(scope))
+
+
+def _score(scope: Scope) -> Model:
+    one = _subscription(scope)
+    return RiskScore.objects.create(
+        subscription=one, user=one.owner, risk_level="HIGH", last_calculated_at=timezone.now(), rule_version="tests"
+    )
+
+
+def _score_change(scope: Scope) -> Model:
+    return RiskScoreHistory.objects.create(
+        subscription=_subscription(scope), calculated_at=timezone.now(), risk_level="HIGH", rule_version="tests"
+    )
+
+
+def _level_count(scope: Scope) -> Model:
+    return LevelCount.objects.create(day=timezone.now().date(), scope=scope, risk_level="HIGH", subscriptions=1)
+
+
+def _factor_version(scope: Scope) -> Model:
+    return FactorVersion.objects.create(scope=scope, number=1, reason="tests", created_at=timezone.now())
+
+
+def _recalculation(scope: Scope) -> Model:
+    return RecalculationRun.objects.create(trigger="command", status="finished", as_of=timezone.now(), batch_size=100)
+
+
+def _provider(scope: Scope) -> PaymentProvider:
+    found = PaymentProvider.objects.filter(scope=scope).first()
+    return found or PaymentProvider.objects.create(
+        scope=scope, name="Bank", base_url="https://bank.example", api_token="t"
+    )
+
+
+def _payment_retry(scope: Scope) -> Model:
+    one, now = _subscription(scope), timezone.now()
+    return PaymentRetry.objects.create(
+        subscription=one, provider=_provider(scope), renewal_on=one.renews_on, number=2, amount=one.price,
+        currency=one.currency, status="failed", created_at=now,
+    )  # fmt: skip
+
+
+def _retry_policy(scope: Scope) -> Model:
+    return RetryPolicyVersion.objects.create(scope=scope, number=1, reason="tests", created_at=timezone.now())
+
+
+def _renewal_model(scope: Scope) -> RenewalModel:
+    now = timezone.now()
+    figures = {"roc_auc": 0.78, "calibration_error": 0.02, "brier": 0.135}
+    metrics = {"model": figures, "rules": figures, "reliability": [[0.1, 0.12, 400]]}
+    made, _ = RenewalModel.objects.get_or_create(
+        version=1,
+        defaults={"file": "renewal-1-0123456789ab.json", "sha256": "0", "trained_at": now, "observed_until": now,
+                  "rows": 1000, "metrics": metrics, "active": True},
+    )  # fmt: skip
+    return made
+
+
+def _prediction(scope: Scope) -> Model:
+    reasons = [{"feature": "last_failed", "title": "The last renewal failed", "value": 1.0, "effect": 0.8}]
+    one = _subscription(scope)
+    return RenewalPrediction.objects.create(
+        subscription=one, model=_renewal_model(scope), chance=0.7, reasons=reasons, renewal_on=one.renews_on,
+        predicted_at=timezone.now(),
+    )  # fmt: skip
+
+
+def _token(scope: Scope) -> Model:
+    return issue(user=UserFactory(), name="billing", days=1, now=timezone.now())[0]
+
+
 ROWS: dict[str, Make] = {
+    "core.apitoken": _token,
+    "subscriptions.paymentprovider": _provider,
+    "subscriptions.paymentretry": _payment_retry,
+    "subscriptions.retrypolicyversion": _retry_policy,
+    "subscriptions.renewalmodel": _renewal_model,
+    "subscriptions.renewalprediction": _prediction,
+    "subscriptions.subscription": _subscription,
+    "subscriptions.renewalattempt": _of_subscription(RenewalAttemptFactory),
+    "subscriptions.approval": _of_subscription(ApprovalFactory),
+    "subscriptions.accountbalance": _of_subscription(BalanceFactory),
+    "subscriptions.riskscore": _score,
+    "subscriptions.riskscorehistory": _score_change,
+    "subscriptions.levelcount": _level_count,
+    "subscriptions.factorversion": _factor_version,
+    "subscriptions.recalculationrun": _recalculation,
     "orders.store": _store,
     "orders.customer": lambda scope: CustomerFactory(store=_store(scope)),
     "orders.product": lambda scope: ProductFactory(store=_store(scope)),
