@@ -44,11 +44,14 @@ def freshness(card: ActionCard, *, now: datetime, last_good: Mapping[str, dateti
     """A card's freshness label, such as ``2 minutes ago`` or ``stale: monitoring late, facts from 3 hours ago``.
 
     Args:
+        card: with its ``scope`` loaded.
         last_good: from :func:`last_good_runs`, for all cards of a page at once.
     """
     facts = ago(now - card.observed_at)
     if card.status not in ActionCard.LIVE:
         return f"as decided, facts from {card.observed_at:%Y-%m-%d %H:%M} UTC"
+    if card.scope is not None and card.scope.judged_as_of is not None:
+        return f"as of {card.scope.judged_as_of:%Y-%m-%d %H:%M} UTC, a copy of that time"
     judged = last_good.get(card.rule)
     rule = next((rule for rule in rules if rule.slug == card.rule), None)
     if judged is None or now - judged > allowed_silence(rule):

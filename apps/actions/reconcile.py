@@ -69,19 +69,25 @@ _TABLES = """
     ) ON COMMIT DROP
 """
 
+# The cards of the territory that was judged: those of one scope, or those of all scopes but some.
+_JUDGED = """
+    (%(only)s::bigint IS NULL OR c.scope_id = %(only)s) AND (c.scope_id IS NULL OR c.scope_id <> ALL(%(without)s::bigint[]))
+"""
+
 # Rows are locked in the order of their ids, as decisions about several cards lock them. A card that somebody decides
 # meanwhile is read again after the wait and drops out.
-_TOUCH = """
+_TOUCH = f"""
     INSERT INTO actions_touched
     SELECT c.id, CASE WHEN h.subject IS NULL THEN 'gone' ELSE 'changed' END,
            c.risk_tier, c.expected_impact, c.confidence, c.ease, c.can_execute, c.draft
     FROM actions_actioncard c LEFT JOIN actions_hit h ON h.subject = c.subject
     WHERE c.rule = %(rule)s AND c.status IN ('open', 'executing', 'failed') AND (
-        (h.subject IS NULL AND c.status = 'open' AND (%(keys)s::text[] IS NULL OR c.subject = ANY(%(keys)s::text[])))
+        (h.subject IS NULL AND c.status = 'open' AND (%(keys)s::text[] IS NULL OR c.subject = ANY(%(keys)s::text[]))
+            AND {_JUDGED})
         OR (h.fingerprint <> c.fingerprint AND c.status IN ('open', 'failed'))
     )
     ORDER BY c.id FOR NO KEY UPDATE OF c
-"""
+"""  # noqa: S608  # made of constants only
 
 _ENTRY = """
     jsonb_build_array(jsonb_build_object(
@@ -110,12 +116,12 @@ _RESOLVE = """
     FROM actions_touched t WHERE t.card_id = c.id AND t.what = 'gone'
 """
 
-_END = """
+_END = f"""
     UPDATE actions_actioncard c SET hit_ended_at = %(at)s
     WHERE c.rule = %(rule)s AND c.status IN ('dismissed', 'escalated', 'executed') AND c.hit_ended_at IS NULL
-        AND (%(keys)s::text[] IS NULL OR c.subject = ANY(%(keys)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR c.subject = ANY(%(keys)s::text[])) AND {_JUDGED}
         AND NOT EXISTS (SELECT FROM actions_hit h WHERE h.subject = c.subject)
-"""
+"""  # noqa: S608  # made of constants only
 
 _OPEN = f"""
     WITH made AS (
@@ -185,6 +191,26 @@ _ANY_CARD = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """Which scopes a run judges; the cards of others are left as they are.
+
+    Attributes:
+        only: key of the one scope that is judged; None for all but ``without``.
+        without: keys of scopes that are passed by, for they are judged as of a moment of their own.
+    """
+
+    only: int | None = None
+    without: frozenset[int] = frozenset()
+
+    def holds(self, hit: Hit) -> bool:
+        """Whether a hit lies in it."""
+        return hit.scope_id == self.only if self.only is not None else hit.scope_id not in self.without
+
+
+EVERYWHERE = Territory()
+
+
 @transaction.atomic
 def reconcile(
     *,
@@ -194,6 +220,7 @@ def reconcile(
     now: datetime,
     subjects: Subjects | None,
     recorded_at: datetime | None = None,
+    territory: Territory = EVERYWHERE,
 ) -> Reconciled:
     """Bring a rule's cards in line with its hits.
 
@@ -203,11 +230,12 @@ def reconcile(
         now: the moment that was judged.
         subjects: what was judged; only cards about these are resolved. None if everything was.
         recorded_at: when cards are said to be opened and changed; ``now`` if None.
+        territory: the scopes that were judged; hits elsewhere are passed by, and cards elsewhere left alone.
 
     Raises:
         IntegrityError: if two hits are about one subject, which is a mistake in the rule.
     """
-    waiting = iter(hits)
+    waiting = (hit for hit in hits if territory.holds(hit))
     first = list(islice(waiting, CHUNK))
     keys = sorted(subjects.keys) if subjects else None
     with connection.cursor() as cursor:
@@ -215,6 +243,7 @@ def reconcile(
             return Reconciled()  # the usual case after an event; it should cost one query
         count = _load(cursor, first, waiting)
         values = _values(rule, version, now, recorded_at or now, keys)
+        values |= {"only": territory.only, "without": sorted(territory.without)}
         cursor.execute(_TOUCH, values)
         cursor.execute(_UPDATE, values)
         updated = cursor.rowcount

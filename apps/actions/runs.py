@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -14,11 +15,12 @@ from django.utils import timezone
 
 from apps.actions import metrics
 from apps.actions.freshness import last_good_runs
-from apps.actions.models import RuleRun, RuleVersion
-from apps.actions.reconcile import Reconciled, reconcile
+from apps.actions.models import RuleRun
+from apps.actions.reconcile import Reconciled, Territory, reconcile
 from apps.actions.rules import Rule, Subjects
 from apps.actions.rules import rules as registry
 from apps.actions.versions import current_version, parsed_settings
+from apps.core.models import Scope
 
 logger = structlog.get_logger(__name__)
 
@@ -37,12 +39,14 @@ def run_rules(
     rules: Iterable[str] | None = None,
     subjects: Subjects | None = None,
     events: frozenset[str] = frozenset(),
+    scope: Scope | None = None,
     dry_run: bool = False,
 ) -> list[RuleRun]:
     """Judge by rules and reconcile their cards. A failing rule stops no other and resolves none of its cards.
 
     A sweep judges the present, so whatever happened during a downtime is found by the first one after it; a rule that is
     judged once a day is judged by the first sweep of each day (UTC). A rule that another sweep is judging is skipped.
+    Scopes that are judged as of a moment of their own are passed by, unless one of them is asked for.
 
     Args:
         now: the moment that is judged.
@@ -50,6 +54,7 @@ def run_rules(
         rules: slugs; None for all that a sweep judges. Named rules are judged even if they were today.
         subjects: what an event touched; None for everything.
         events: with these only rules that listen to one of them are judged.
+        scope: judge only what belongs to it; such a run is no sweep.
         dry_run: say what would happen and write nothing.
 
     Returns:
@@ -63,9 +68,10 @@ def run_rules(
         chosen = [rule for rule in chosen if rule.events & events]
     if subjects is None and rules is None:
         chosen = _longest_waiting_first(chosen)
+    asked = _Asked(now, trigger, subjects, _territory(scope), named=rules is not None or scope is not None)
     found = []
     for rule in chosen:
-        run = _run(rule, now, trigger, subjects, dry_run=dry_run, named=rules is not None)
+        run = _run(rule, asked, dry_run=dry_run)
         if run is not None:
             found.append(run)
     return found
@@ -77,36 +83,55 @@ def _longest_waiting_first(chosen: list[Rule]) -> list[Rule]:
     return sorted(chosen, key=lambda rule: last[rule.slug].timestamp() if rule.slug in last else 0.0)
 
 
-def _run(
-    rule: Rule, now: datetime, trigger: str, subjects: Subjects | None, *, dry_run: bool, named: bool
-) -> RuleRun | None:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What every rule of one call is asked to judge."""
+
+    now: datetime
+    trigger: str
+    subjects: Subjects | None
+    territory: Territory
+    named: bool
+
+    @property
+    def is_sweep(self) -> bool:
+        return self.subjects is None and self.territory.only is None
+
+
+def _territory(scope: Scope | None) -> Territory:
+    if scope is not None:
+        return Territory(only=scope.pk)
+    return Territory(without=frozenset(Scope.objects.exclude(judged_as_of=None).values_list("pk", flat=True)))
+
+
+def _run(rule: Rule, asked: _Asked, *, dry_run: bool) -> RuleRun | None:
     """One run of one rule; None if it is off, was judged today, or is being judged."""
     if dry_run:
         with transaction.atomic():
             # The same code does the work, and the transaction is taken back: nothing it says can differ from a real run.
-            run = _judged(rule, now, trigger, subjects, named=named)
+            run = _judged(rule, asked)
             transaction.set_rollback(True)
         if run is not None:
             run.pk = None
         return run
-    return _judged(rule, now, trigger, subjects, named=named)
+    return _judged(rule, asked)
 
 
-def _judged(rule: Rule, now: datetime, trigger: str, subjects: Subjects | None, *, named: bool) -> RuleRun | None:
+def _judged(rule: Rule, asked: _Asked) -> RuleRun | None:
     version = current_version(rule)
     if not version.enabled:
         return None
-    if rule.once_a_day and not named and (subjects is not None or _judged_today(rule, now)):
+    if rule.once_a_day and not asked.named and (asked.subjects is not None or _judged_today(rule, asked.now)):
         return None
-    run = RuleRun(rule=rule.slug, version=version, trigger=trigger, as_of=now, started_at=timezone.now())
-    with _only_sweep(rule, wanted=subjects is None) as free:
+    run = RuleRun(rule=rule.slug, version=version, trigger=asked.trigger, as_of=asked.now, started_at=timezone.now())
+    with _only_sweep(rule, wanted=asked.is_sweep) as free:
         if not free:
             logger.info("rule_skipped", rule=rule.slug, reason="another sweep is judging it")
             return None
-        if subjects is None:
+        if asked.is_sweep:
             _bury_dead(rule)
             run.save()  # before the work, so that a worker that dies leaves a trace
-        _attempt(rule, run, subjects)
+        _attempt(rule, run, asked)
     return run
 
 
@@ -123,14 +148,14 @@ def _judged_today(rule: Rule, now: datetime) -> bool:
     return runs.exclude(trigger=RuleRun.Trigger.EVENT).exists()
 
 
-def _attempt(rule: Rule, run: RuleRun, subjects: Subjects | None) -> None:
+def _attempt(rule: Rule, run: RuleRun, asked: _Asked) -> None:
     begun = monotonic()
     try:
         with transaction.atomic():
-            done = _reconciled(rule, run.version, run, subjects)
+            done = _reconciled(rule, run, asked)
             run.status, run.finished_at = RuleRun.Status.SUCCEEDED, timezone.now()
             run.hits, run.opened, run.updated, run.resolved = done.hits, done.opened, done.updated, done.resolved
-            if subjects is None or done.changed:
+            if asked.is_sweep or done.changed:
                 run.save()
     except SoftTimeLimitExceeded:
         _fail(run, "The time limit of the task was reached.")
@@ -142,8 +167,8 @@ def _attempt(rule: Rule, run: RuleRun, subjects: Subjects | None) -> None:
     metrics.rule_seconds.labels(rule.slug).observe(monotonic() - begun)
 
 
-def _reconciled(rule: Rule, version: RuleVersion, run: RuleRun, subjects: Subjects | None) -> Reconciled:
-    settings = parsed_settings(rule, version)
+def _reconciled(rule: Rule, run: RuleRun, asked: _Asked) -> Reconciled:
+    settings = parsed_settings(rule, run.version)
     with connection.cursor() as cursor:
         # Runs of one rule after events and its sweep take turns, so that none judges by facts older than those by which
         # the one before it reconciled.
@@ -151,9 +176,17 @@ def _reconciled(rule: Rule, version: RuleVersion, run: RuleRun, subjects: Subjec
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"
         )
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_RULE, rule.slug])
-    hits = rule.detect(now=run.as_of, settings=settings, subjects=subjects)
-    recorded_at = timezone.now() if run.trigger == RuleRun.Trigger.COMMAND else run.as_of
-    return reconcile(rule=rule, version=version, hits=hits, now=run.as_of, subjects=subjects, recorded_at=recorded_at)
+    # Whoever judges the past by hand does so now.
+    by_hand = asked.trigger == RuleRun.Trigger.COMMAND or asked.territory.only is not None
+    return reconcile(
+        rule=rule,
+        version=run.version,
+        hits=rule.detect(now=run.as_of, settings=settings, subjects=asked.subjects),
+        now=run.as_of,
+        subjects=asked.subjects,
+        recorded_at=timezone.now() if by_hand else run.as_of,
+        territory=asked.territory,
+    )
 
 
 def _fail(run: RuleRun, error: str) -> None:

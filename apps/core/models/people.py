@@ -24,6 +24,11 @@ class Scope(models.Model):
 
     slug = models.SlugField(max_length=80, unique=True)
     name = models.CharField(max_length=120)
+    judged_as_of = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Set for what is a copy of a past state: it is judged as of then, and sweeps of the present pass it by.",
+    )
 
     class Meta:
         ordering = ["name"]

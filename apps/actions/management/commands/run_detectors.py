@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from apps.actions.models import RuleRun
 from apps.actions.rules import rules
 from apps.actions.runs import run_rules
+from apps.core.models import Scope
 
 
 def moment(text: str) -> datetime:
@@ -32,20 +33,37 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def _scope(slug: str | None) -> Scope | None:
+    if slug is None:
+        return None
+    found = Scope.objects.filter(slug=slug).first()
+    if found is None:
+        raise CommandError(
+            f"There is no scope {slug!r}. There are: {', '.join(Scope.objects.values_list('slug', flat=True))}"
+        )
+    return found
+
+
 class Command(BaseCommand):
     help = "Judge everything by all rules, or by those named, and reconcile their cards."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--as-of", metavar="TIME", help="judge as of this moment (UTC), such as 2018-02-01T12:00")
+        parser.add_argument(
+            "--scope", metavar="SLUG", help="judge only this scope; a copy of a past state as of its own moment"
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would happen and write nothing")
         parser.add_argument("--rule", action="append", metavar="SLUG", help="only this rule; may be repeated")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        now = moment(options["as_of"]) if options["as_of"] else timezone.now()
+        scope = _scope(options["scope"])
+        now = moment(options["as_of"]) if options["as_of"] else (scope and scope.judged_as_of) or timezone.now()
         unknown = [slug for slug in options["rule"] or [] if slug not in rules]
         if unknown:
             raise CommandError(f"There is no rule {unknown[0]!r}. There are: {', '.join(rule.slug for rule in rules)}")
-        runs = run_rules(now=now, trigger=RuleRun.Trigger.COMMAND, rules=options["rule"], dry_run=options["dry_run"])
+        # A run over one scope is no sign that monitoring as a whole is alive.
+        trigger = RuleRun.Trigger.COMMAND if scope is None else RuleRun.Trigger.EVENT
+        runs = run_rules(now=now, trigger=trigger, rules=options["rule"], scope=scope, dry_run=options["dry_run"])
         self.stdout.write(f"As of {now:%Y-%m-%d %H:%M} UTC{', nothing was written' if options['dry_run'] else ''}:")
         for run in runs:
             self.stdout.write(

@@ -16,6 +16,7 @@ from apps.core.models import Scope
 from apps.orders.intake.files import Outcome, Refused, import_files, paths_of
 from apps.orders.intake.mapping import Mapping, UnknownMapping, load, names
 from apps.orders.intake.staging import refresh_statistics
+from apps.orders.judge import judge_import
 from apps.orders.models import Store
 
 
@@ -43,8 +44,10 @@ class Command(BaseCommand):
                 )  # fmt: skip
         except (UnknownMapping, Refused) as error:
             raise CommandError(str(error)) from error
+        seconds = (timezone.now() - begun).total_seconds()
         refresh_statistics()
-        self._say(outcome, store, (timezone.now() - begun).total_seconds())
+        self._say(outcome, store, seconds)
+        self._judge(store, options["as_of"], begun)
 
     def _say(self, outcome: Outcome, store: Store, seconds: float) -> None:
         for problem in outcome.problems:
@@ -56,6 +59,17 @@ class Command(BaseCommand):
             f"{outcome.orders:,} orders in {seconds:.1f} s ({outcome.orders / max(seconds, 0.001):,.0f} a second). "
             f"Rows new or changed: {outcome.written:,}, unchanged: {outcome.unchanged:,}."
         )
+
+    def _judge(self, store: Store, as_of: datetime | None, begun: datetime) -> None:
+        runs = judge_import(store=store, as_of=as_of, now=begun)
+        opened, updated, resolved = (
+            sum(getattr(run, name) for run in runs) for name in ("opened", "updated", "resolved")
+        )
+        moment = f"as of {as_of:%Y-%m-%d %H:%M}" if as_of else "as of now"
+        self.stdout.write(f"Judged {moment}: {opened:,} cards opened, {updated:,} updated, {resolved:,} resolved.")
+        for run in runs:
+            if run.error:
+                self.stderr.write(self.style.ERROR(f"  {run.rule}: {run.error}"))
 
 
 def _tell(bar: tqdm, words: str, size: int) -> None:
