@@ -168,7 +168,7 @@ def run(options: argparse.Namespace) -> None:
             intake.say("filled", scores=options.scores, processes=options.processes, load=os.getloadavg()[0])
             command = [
                 "uvicorn", "benchmarks.plain_scores:application", "--port", str(port), "--lifespan", "off",
-                "--no-access-log", "--workers", str(options.processes),
+                "--no-access-log", "--timeout-keep-alive", "60", "--workers", str(options.processes),
             ]  # fmt: skip
             web = intake.start(command, folder, "web", DATABASE_POOL="true")
             try:

@@ -299,7 +299,7 @@ class DecisionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ApiToken)
-class TokenAdmin(ScopedAdmin):
+class TokenAdmin(admin.ModelAdmin):
     """API tokens: what lets programs in, for whom and until when. Deleting one revokes it."""
 
     list_display = ["name", "user", "token_key", "created", "expiry", "last_used_at"]
