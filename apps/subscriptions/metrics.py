@@ -1,4 +1,4 @@
-"""Prometheus metrics of risk scores and their recalculation."""
+"""Prometheus metrics of risk scores, their recalculation, and payment retries."""
 
 from __future__ import annotations
 
@@ -29,4 +29,8 @@ subscriptions = Gauge(
     "Active subscriptions by level, as of the last recalculation",
     ["level"],
     multiprocess_mode="mostrecent",
+)
+
+retries_total = Counter(
+    "riskdesk_payment_retries_total", "Payment retries by how a question to the provider ended", ["outcome"]
 )

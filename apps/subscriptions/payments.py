@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
-from prometheus_client import Counter
 
 from apps.core.decisions import Entry, record, system
 from apps.core.errors import DomainError
@@ -28,6 +27,7 @@ from apps.core.models import User
 from apps.core.notifications import notify
 from apps.subscriptions import records, retries
 from apps.subscriptions.declines import words_for
+from apps.subscriptions.metrics import retries_total
 from apps.subscriptions.models import Approval, PaymentProvider, PaymentRetry, RenewalAttempt, Subscription
 from apps.subscriptions.people import keepers
 from apps.subscriptions.provider import Charge, Outcome, Provider, State, provider_for
@@ -46,10 +46,6 @@ NO_METHOD = "Due, but no payment method is stored."
 NO_APPROVAL = "Due, but there is no active approval of the renewal."
 Status = PaymentRetry.Status
 Connect = Callable[[PaymentProvider], Provider]
-
-retries_total = Counter(
-    "riskdesk_payment_retries_total", "Payment retries by how a question to the provider ended", ["outcome"]
-)
 
 
 def charged_by(provider: PaymentProvider) -> QuerySet[Subscription]:
