@@ -44,6 +44,7 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = levels.DEBUG
 
 INSTALLED_APPS = [
     "apps.core",
+    "apps.register",
     "apps.escalation",
     "apps.actions",
     "apps.orders",

@@ -43,7 +43,7 @@ _INSERT = """
     FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::text[])
         AS news(recipient, title, body, url, urgent, dedupe_key)
     ON CONFLICT (recipient_id, dedupe_key) DO NOTHING
-    RETURNING id, recipient_id, urgent
+    RETURNING id, recipient_id, urgent, dedupe_key
 """
 
 
@@ -57,6 +57,7 @@ class News:
     dedupe_key: str
     url: str = ""
     urgent: bool = False
+    insist: bool = False
 
 
 @transaction.atomic
@@ -69,6 +70,7 @@ def notify(
     url: str = "",
     dedupe_key: str,
     urgent: bool = False,
+    insist: bool = False,
 ) -> int:
     """Tell people something, in the caller's transaction; e-mails go out after it committed.
 
@@ -80,13 +82,15 @@ def notify(
         url: a path of this site where to act.
         dedupe_key: names the news; nobody gets the same news twice.
         urgent: goes out before other mails, and says so in its subject.
+        insist: is mailed even to those who switched e-mail off for the kind.
 
     Returns:
         How many people had not been told before.
     """
     people = {person.pk: person for person in recipients}
     return notify_many(
-        kind=kind, news=[News(person, title, body, dedupe_key, url, urgent) for _, person in sorted(people.items())]
+        kind=kind,
+        news=[News(person, title, body, dedupe_key, url, urgent, insist) for _, person in sorted(people.items())],
     )
 
 
@@ -108,21 +112,25 @@ def notify_many(*, kind: str, news: Iterable[News]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [kind, timezone.now(), *(list(column) for column in zip(*columns, strict=True))])
         told = cursor.fetchall()
-    _plan_deliveries([(notification, people[recipient]) for notification, recipient, _ in told], kind)
-    if any(urgent for *_, urgent in told):
+    insisted = {(one.recipient.pk, one.dedupe_key[:200]) for one in wanted if one.insist}
+    _plan_deliveries(
+        [(notification, people[recipient], (recipient, key) in insisted) for notification, recipient, _, key in told],
+        kind,
+    )
+    if any(urgent for _, _, urgent, _ in told):
         transaction.on_commit(_nudge, robust=True)
     return len(told)
 
 
-def _plan_deliveries(told: Collection[tuple[int, User]], kind: str) -> None:
+def _plan_deliveries(told: Collection[tuple[int, User, bool]], kind: str) -> None:
     now = timezone.now()
-    people = {person.pk for _, person in told}
+    people = {person.pk for _, person, _ in told}
     unwanted = set(
         NotificationSetting.objects.filter(user__in=people, kind=kind, email=False).values_list("user_id", flat=True)
     )
     rows = []
-    for notification, person in told:
-        mail = bool(person.email) and person.pk not in unwanted
+    for notification, person, insisted in told:
+        mail = bool(person.email) and (insisted or person.pk not in unwanted)
         rows.append(Delivery(notification_id=notification, channel="in_app", status="sent", sent_at=now))
         rows.append(
             Delivery(

@@ -69,7 +69,7 @@ _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 
 _AGENT = _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS
 _LEAD = _AGENT | {"escalation.change_riskflag"}
-_MANAGER = _LEAD | _DECIDE_CARDS | _SEE_RULES | _KEEP_SUBSCRIPTIONS | _SEE_FACTORS
+_MANAGER = _LEAD | _DECIDE_CARDS | _SEE_RULES | _KEEP_SUBSCRIPTIONS | _SEE_FACTORS | {"register.view_risk"}
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.SUPPORT_AGENT: _AGENT,

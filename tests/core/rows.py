@@ -15,9 +15,11 @@ from apps.actions.models import Execution, RuleRun
 from apps.core.decisions import Entry, record, system
 from apps.core.models import Delivery, Scope
 from apps.core.notifications import notify
+from apps.core.roles import Role
 from apps.core.tokens import issue
 from apps.escalation.models import RiskFlag
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
+from apps.register.services import record_risk
 from apps.subscriptions.models import (
     FactorVersion,
     LevelCount,
@@ -79,6 +81,13 @@ def _run(scope: Scope) -> Model:
     return RuleRun.objects.create(
         rule="example", version=example_version(), trigger="schedule", status="succeeded", as_of=now, started_at=now
     )
+
+
+def _risk(scope: Scope) -> Model:
+    return record_risk(
+        reference_source=f"tests:{scope.pk}", title="t", description="d", level=3, evidence=[], scope=scope,
+        owner_role=Role.RISK_MANAGER, actor=UserFactory(), now=timezone.now(),
+    )  # fmt: skip
 
 
 def _flag(scope: Scope) -> Model:
@@ -231,6 +240,7 @@ ROWS: dict[str, Make] = {
     "auditlog.logentry": _change,
     "django_celery_beat.periodictask": _periodic_task,
     "escalation.riskflag": _flag,
+    "register.risk": _risk,
     "actions.actioncard": lambda scope: CardFactory(scope=scope),
     "actions.execution": _execution,
     "actions.ruleversion": lambda scope: example_version("order-ageing"),

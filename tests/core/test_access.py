@@ -77,6 +77,7 @@ READ_ONLY = (
         "auditlog.logentry",
         "django_celery_beat.periodictask",
         "escalation.riskflag",
+        "register.risk",
         "actions.actioncard",
         "actions.execution",
         "actions.ruleversion",
@@ -116,7 +117,7 @@ OPEN_TO_STAFF = {
 
 # Models whose rows belong to a scope and are listed by Django's own page; the trend and the factors have tests of theirs.
 SCOPED = (
-    {"core.scope", "escalation.riskflag", "actions.actioncard", "actions.execution", "orders.store"}
+    {"core.scope", "escalation.riskflag", "register.risk", "actions.actioncard", "actions.execution", "orders.store"}
     | OF_A_STORE
     | OF_A_SUBSCRIPTION
     | {
