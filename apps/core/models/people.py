@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # the tokens' manager comes from an untyped library
     """A member of staff, or the account of an integration. Roles are groups; see ``apps.core.roles``."""
 
     email = models.EmailField("e-mail", unique=True)
