@@ -55,6 +55,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="45"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "escalation.sweep_clocks": {
+        "task": "apps.escalation.tasks.sweep_clocks",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
     "subscriptions.recalculate_all": {
         "task": "apps.subscriptions.tasks.recalculate_all",
         "schedule": crontab(hour="2", minute="0"),

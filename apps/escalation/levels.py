@@ -104,6 +104,8 @@ class Level(_Part):
     @model_validator(mode="after")
     def _each_step_has_a_deadline(self) -> Self:
         missing = [step.value for step in PATHS[self.level] if step not in self.deadlines]
+        if self.acknowledge and self.acknowledge.same_business_day:
+            raise ValueError("The time to acknowledge is given in minutes.")
         if missing:
             raise ValueError(f"Level {self.level} has no deadline for {', '.join(missing)}.")
         return self
@@ -132,6 +134,13 @@ class Protocol(_Part):
         if sorted(each.level for each in levels) != [1, 2, 3, 4, 5]:
             raise ValueError("There must be one row for each of the levels 1 to 5.")
         return levels
+
+    @field_validator("ticket_overdue")
+    @classmethod
+    def _in_minutes(cls, time: Allowance) -> Allowance:
+        if time.minutes is None:
+            raise ValueError("The time between two rungs is given in minutes.")
+        return time
 
     @field_validator("rungs")
     @classmethod

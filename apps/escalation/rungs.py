@@ -37,6 +37,11 @@ class Audience:
     people: tuple[User, ...]
     empty: tuple[Role, ...] = ()
 
+    def joined_by(self, person: User) -> Audience:
+        """The same with one more person, who is told first."""
+        people = tuple({each.pk: each for each in (person, *self.people)}.values())
+        return Audience(self.roles, people, self.empty)
+
     def data(self) -> dict[str, Any]:
         """As it stands in an event."""
         told = {"roles": [role.value for role in self.roles], "people": [person.pk for person in self.people]}
