@@ -37,8 +37,9 @@ def audit(
 
 def audit_core() -> None:
     """Audit the core's own models."""
-    from apps.core.models import NotificationSetting, Scope, User
+    from apps.core.models import ApiToken, NotificationSetting, Scope, User
 
     audit(User, mask=["password"], exclude=["last_login"], m2m=["groups", "user_permissions"])
     audit(Scope)
     audit(NotificationSetting)
+    audit(ApiToken, mask=["digest", "token_key"], exclude=["last_used_at"])

@@ -177,6 +177,14 @@ class Supervisor:
         for line in filter(bytes.strip, lines):
             self._log(child, line.decode(errors="replace").rstrip())
 
+    def _hear_out(self, child: Child) -> None:
+        """Read the last words of a child that has ended; what its own children may say later is not waited for."""
+        while any(key.data is child for key, _ in self._selector.select(0.0)):
+            self.pump(0.0)
+        if child.rest:
+            rest, child.rest = child.rest, b""
+            self._log(child, rest.decode(errors="replace").rstrip())
+
     def _log(self, child: Child, line: str) -> None:
         child.tail.append(line)
         if not child.quiet or (NOTEWORTHY.search(line) and not HARMLESS.search(line)):
@@ -205,7 +213,7 @@ class Supervisor:
             if ready():
                 return True
             if child.process.poll() is not None:
-                self.pump(0.2)
+                self._hear_out(child)
                 return False
             self.pump(0.03)
         return False
@@ -220,7 +228,7 @@ class Supervisor:
             if self.stop_requests:
                 raise Stopped
             self.pump(0.05)
-        self.pump(0.0)
+        self._hear_out(child)
         del self.children[child.name]
         self._tell_reaper(child.process.pid, -1)
         return child.process.returncode
