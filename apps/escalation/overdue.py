@@ -14,6 +14,7 @@ from apps.escalation import calendars
 from apps.escalation.calendars import Calendars
 from apps.escalation.ladder import STAGES
 from apps.escalation.levels import Allowance, Protocol
+from apps.escalation.models import Calendar as CalendarRow
 from apps.escalation.models import Clock, RiskFlag, Ticket
 from apps.escalation.rungs import Audience, Staff, audience, circle, flag_url
 
@@ -70,7 +71,7 @@ class Desk:
         if pace.calendar is None:
             return at + pace.working
         if self._calendars is None:
-            self._calendars = Calendars(calendars.Row.objects.values_list("pk", flat=True))
+            self._calendars = Calendars(CalendarRow.objects.values_list("pk", flat=True))
         try:
             return self._calendars[pace.calendar].add(at, pace.working).due_at
         except (BusinessTimeError, KeyError):

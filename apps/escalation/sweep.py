@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from time import monotonic
+from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
@@ -23,7 +24,7 @@ from apps.core.decisions import Entry, record_many, system
 from apps.core.notifications import notify_many
 from apps.escalation import levels, metrics
 from apps.escalation.binding import SCOPE
-from apps.escalation.models import Clock, ClockEvent, FlagEvent, TicketEvent
+from apps.escalation.models import Clock, ClockEvent, FlagEvent, RiskFlag, Ticket, TicketEvent
 from apps.escalation.overdue import Desk, Outcome, event_data
 from apps.escalation.rungs import KIND, flag_url
 
@@ -126,14 +127,14 @@ def _write(outcomes: Sequence[Outcome], now: datetime) -> None:
         late = now - clock.next_deadline_at
         lateness.append(late.total_seconds())
         for telling in outcome.tellings:
-            data, first = event_data(telling, late), telling.number == 1
-            kind = ClockEvent.Kind.DUE if first else ClockEvent.Kind.RUNG
-            events.append(ClockEvent(clock=clock, kind=kind, at=now, reason=telling.words[:300], data=data))
-            if clock.flag_id is not None:
-                of_flags.append(_flag_event(clock, telling.words, data, now, first))
-                entries.append(_entry(clock, telling.words, data))
-            else:
-                of_tickets.append(_ticket_event(clock, telling.words, data, now))
+            data = event_data(telling, late)
+            what = ClockEvent.Kind.DUE if telling.number == 1 else ClockEvent.Kind.RUNG
+            events.append(ClockEvent(clock=clock, kind=what, at=now, reason=telling.words[:300], data=data))
+            if clock.flag is not None:
+                of_flags.append(_flag_event(clock.flag, clock, telling.words, data, now))
+                entries.append(_entry(clock.flag, clock, telling.words, data))
+            elif clock.ticket is not None:
+                of_tickets.append(_ticket_event(clock.ticket, clock, telling.words, data, now))
     ClockEvent.objects.bulk_create(events)
     FlagEvent.objects.bulk_create(of_flags)
     TicketEvent.objects.bulk_create(of_tickets)
@@ -156,26 +157,24 @@ def _advance(outcomes: Sequence[Outcome]) -> None:
         cursor.execute(_NEXT, [list(column) for column in zip(*rows, strict=True)])
 
 
-def _flag_event(clock: Clock, words: str, data: dict[str, object], now: datetime, first: bool) -> FlagEvent:
-    overdue = first and clock.target == Clock.Target.STEP
+def _flag_event(flag: RiskFlag, clock: Clock, words: str, data: dict[str, Any], now: datetime) -> FlagEvent:
+    overdue = data["rung"] == 1 and clock.target == Clock.Target.STEP
     kind = FlagEvent.Kind.OVERDUE if overdue else FlagEvent.Kind.TOLD
-    return FlagEvent(flag_id=clock.flag_id, kind=kind, at=now, text=words, data={"clock": clock.pk, **data})
+    return FlagEvent(flag=flag, kind=kind, at=now, text=words, data={"clock": clock.pk, **data})
 
 
-def _ticket_event(clock: Clock, words: str, data: dict[str, object], now: datetime) -> TicketEvent:
+def _ticket_event(ticket: Ticket, clock: Clock, words: str, data: dict[str, Any], now: datetime) -> TicketEvent:
     reason = f"{clock.get_target_display()} is overdue. {words}"[:500]
-    return TicketEvent(
-        ticket_id=clock.ticket_id, kind="overdue", at=now, reason=reason, data={"clock": clock.pk, **data}
-    )
+    return TicketEvent(ticket=ticket, kind="overdue", at=now, reason=reason, data={"clock": clock.pk, **data})
 
 
-def _entry(clock: Clock, words: str, data: dict[str, object]) -> Entry:
+def _entry(flag: RiskFlag, clock: Clock, words: str, data: dict[str, Any]) -> Entry:
     return Entry(
         scope=SCOPE,
         actor=system("escalation-sweep"),
         action="risk_flag_rung_told",
-        subject=f"risk_flag:{clock.flag_id}",
+        subject=f"risk_flag:{flag.pk}",
         rationale=words,
-        evidence_url=flag_url(clock.flag_id or 0),
+        evidence_url=flag_url(flag.pk),
         payload={"clock": clock.pk, "target": clock.target, "step": clock.step, **data},
     )

@@ -1,0 +1,173 @@
+"""The sweep under fire: killed workers, two beats at once, a database that restarts. Nothing is lost, skipped or repeated."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from apps.core.models import Decision, Notification
+from apps.core.roles import Role
+from apps.escalation import sweep as sweeping
+from apps.escalation.models import Clock, ClockEvent, FlagEvent
+from apps.escalation.sweep import Swept, sweep
+from tests.core.factories import person
+from tests.escalation.factories import NOON, minutes, raised
+
+pytestmark = pytest.mark.django_db(transaction=True)
+DUE = NOON + minutes(5)
+FLAGS = 12
+
+# A worker that stops at a point of its second batch, having said so.
+_SWEEP = """
+import sys, time
+import django
+django.setup()
+from apps.escalation import sweep as sweeping
+from tests.escalation.factories import NOON, minutes
+
+name, batches = sys.argv[1], 0
+whole = getattr(sweeping, name)
+
+def slow(*args, **options):
+    global batches
+    batches += 1
+    if batches < int(sys.argv[2]):
+        return whole(*args, **options)
+    found = whole(*args, **options) if sys.argv[3] == "after" else None
+    print("half", flush=True)
+    time.sleep(60)
+    return found
+
+setattr(sweeping, name, slow)
+sweeping.sweep(now=NOON + minutes(5), batch=5)
+"""
+
+
+@pytest.fixture(autouse=True)
+def flags_that_nobody_acknowledges() -> None:
+    for role in (Role.TEAM_LEAD, Role.SUPPORT_MANAGER, Role.RISK_MANAGER):
+        person(role)
+    for _ in range(FLAGS):
+        raised(level=5)
+    Notification.objects.all().delete()
+
+
+def environment() -> dict[str, str]:
+    database = connection.settings_dict
+    place = (
+        f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
+    )
+    if database["HOST"].startswith("/"):
+        place = f"{database['USER']}@/{database['NAME']}?host={database['HOST']}"
+    ours = {"DATABASE_URL": f"postgres://{place}", "PYTHONPATH": str(settings.BASE_DIR), "LOG_LEVEL": "ERROR"}
+    return os.environ | ours
+
+
+@contextmanager
+def half_way(name: str, batch: int, when: str) -> Iterator[subprocess.Popen[str]]:
+    """Another worker that sweeps in batches of five, and stopped before or after a function of a batch."""
+    arguments = [sys.executable, "-c", _SWEEP, name, str(batch), when]
+    started = subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert started.stdout is not None
+        assert started.stdout.readline().strip() == "half"
+        yield started
+    finally:
+        started.kill()
+        started.wait(10)
+        started.stdout.close()  # type: ignore[union-attr]
+
+
+def assert_each_was_told_exactly_once() -> None:
+    assert sorted(ClockEvent.objects.exclude(kind="start").values_list("clock", flat=True)) == sorted(
+        Clock.objects.filter(target="acknowledge").values_list("pk", flat=True)
+    )
+    assert Notification.objects.count() == FLAGS  # one manager
+    assert FlagEvent.objects.filter(kind="told", data__rung=1).count() == FLAGS
+    assert Decision.objects.filter(action="risk_flag_rung_told").count() == FLAGS
+    rungs = Clock.objects.filter(target="acknowledge").values_list("rung", "next_deadline_at").distinct()
+    assert list(rungs) == [(1, DUE + minutes(5))]
+
+
+POINTS = [
+    pytest.param("_claim", "after", id="between claim and notify"),
+    pytest.param("notify_many", "after", id="between notify and advance"),
+    pytest.param("record_many", "after", id="before the commit"),
+]
+
+
+@pytest.mark.parametrize(("name", "when"), POINTS)
+def test_a_killed_worker_leaves_nothing_half_done_and_the_next_sweep_does_it(name: str, when: str) -> None:
+    with half_way(name, 1, when) as worker:
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait(10) == -signal.SIGKILL
+    assert not Notification.objects.exists()
+    assert sweep(now=DUE) == Swept(FLAGS, FLAGS, 0)
+    assert_each_was_told_exactly_once()
+
+
+def test_what_a_killed_worker_had_committed_is_not_repeated() -> None:
+    with half_way("record_many", 2, "after") as worker:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(10)
+    assert Notification.objects.count() == 5
+    assert sweep(now=DUE).clocks == FLAGS - 5
+    assert_each_was_told_exactly_once()
+
+
+def test_two_beats_at_once_share_the_clocks() -> None:
+    with half_way("_claim", 1, "after") as worker:
+        assert sweep(now=DUE).clocks == FLAGS - 5  # the five that the other one holds are left to it
+        assert sweep(now=DUE).clocks == 0
+        worker.kill()
+        worker.wait(10)
+    assert sweep(now=DUE).clocks == 5
+    assert_each_was_told_exactly_once()
+
+
+def test_many_workers_at_once_announce_each_clock_once() -> None:
+    source = _SWEEP.replace("name, batches = sys.argv[1], 0", 'name, batches = "_claim", 0').replace(
+        "int(sys.argv[2])", "10**9"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", source], env=environment()) for _ in range(3)]
+    assert [worker.wait(60) for worker in started] == [0, 0, 0]
+    sweep(now=DUE)
+    assert_each_was_told_exactly_once()
+
+
+def test_a_database_that_restarts_during_a_sweep_costs_no_announcement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart ends every session in the middle of its transaction; so does the server when it is told to end ours."""
+    whole, batches = sweeping.record_many, iter(range(10))
+
+    def restart(entries: object) -> int:
+        done = whole(entries)  # type: ignore[arg-type]
+        if next(batches) == 1:
+            end_our_session()
+        return done
+
+    monkeypatch.setattr(sweeping, "record_many", restart)
+    with pytest.raises((OperationalError, InterfaceError)):
+        sweep(now=DUE, batch=5)
+    connection.close()  # what the worker does before its next task
+    monkeypatch.undo()
+    assert Notification.objects.count() == 5
+    assert sweep(now=DUE + timedelta(seconds=1)).clocks == FLAGS - 5
+    assert_each_was_told_exactly_once()
+
+
+def end_our_session() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ours = cursor.fetchone()[0]
+    source = "import sys, django; django.setup(); from django.db import connection as c; c.cursor().execute("
+    source += "'SELECT pg_terminate_backend(%s)', [int(sys.argv[1])])"
+    subprocess.run([sys.executable, "-c", source, str(ours)], env=environment(), check=True)
