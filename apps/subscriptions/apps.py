@@ -11,7 +11,13 @@ class SubscriptionsConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.audit import audit
         from apps.subscriptions.factors import evaluators
-        from apps.subscriptions.models import AccountBalance, Approval, PaymentProvider, RetryPolicyVersion, Subscription
+        from apps.subscriptions.models import (
+            AccountBalance,
+            Approval,
+            PaymentProvider,
+            RetryPolicyVersion,
+            Subscription,
+        )
 
         audit(Subscription, exclude=["next_attempt_at", "next_attempt_reason", "updated_at"])
         audit(Approval)
