@@ -48,6 +48,7 @@ def test_by_keyboard_alone_from_the_login_to_three_decisions(
     keys.type(PASSWORD)
     keys.press("Enter")
     one.page.wait_for_selector("#result_list")
+    one.page.wait_for_load_state()  # the keys are a script's
 
     keys.press("Enter")  # opens the most pressing card
     one.page.wait_for_url(f"**{url(first)}*")
