@@ -15,7 +15,10 @@ class Phrase(models.Model):
 
     indicator = models.CharField(max_length=24, choices=Indicator)
     language = models.CharField(max_length=10, default="en")
-    text = models.CharField(max_length=200, help_text="Words in order; * stands for up to three words in between.")
+    text = models.CharField(
+        max_length=200,
+        help_text="Words in order; * alone stands for up to three words, at the end of a word for any ending.",
+    )
     weight = models.FloatField(validators=[MinValueValidator(-10), MaxValueValidator(10)])
     reason = models.CharField(max_length=200, help_text="What it says to the person who decides.")
     active = models.BooleanField(default=True)
@@ -52,6 +55,9 @@ class Report(models.Model):
     """A customer's message as the indicators see it: redacted text, where it came from, and which cluster it joined."""
 
     source = models.CharField(max_length=100, unique=True, help_text="Such as ticket_message:4 or chat_message:9.")
+    subject = models.CharField(
+        max_length=100, blank=True, help_text="What it belongs to, such as ticket:4; the source if empty."
+    )
     scope = models.ForeignKey("core.Scope", models.PROTECT, null=True, blank=True, related_name="+")
     customer = models.CharField(max_length=64, help_text="A digest that tells customers apart, not who they are.")
     category = models.CharField(max_length=60, blank=True)

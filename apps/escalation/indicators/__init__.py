@@ -1,0 +1,1 @@
+"""The protocol's seven indicators, one file each; see :mod:`apps.escalation.signs`."""

@@ -1,0 +1,145 @@
+"""The scored phrases: which wordings point to a risk, how strongly, and why.
+
+A phrase is words in order. ``*`` alone stands for up to three words in between, ``*`` at the end of a word for any ending.
+A phrase counts once, and neither across sentences nor where it is denied shortly before ("nobody hacked my account").
+Phrases with a negative weight take doubts away, such as questions about how something works. The score is the sum.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from apps.escalation.models import Phrase
+
+WORDING = Path(__file__).resolve().parent / "wording"
+LONGEST = 20_000
+"""Characters of a message that are judged; what is longer was pasted."""
+SHOWN = 5
+"""So many wordings are shown as reasons."""
+
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[.!?;\n]+")
+_DENIAL = frozenset(
+    ["not", "no", "never", "nobody", "nothing", "without", "wasn't", "isn't", "haven't", "hasn't", "didn't", "don't"]
+)
+_DENIED_WITHIN = 2  # words before a phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A phrase that a text holds."""
+
+    text: str
+    weight: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the phrases of one indicator say about a text. ``reasons`` begins with the strongest."""
+
+    score: float
+    matches: tuple[Match, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        for_it = [one for one in self.matches if one.weight > 0][:SHOWN]
+        return tuple(f"{one.reason}: “{one.text}” ({one.weight:+g})" for one in for_it)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    words: frozenset[str]
+    pattern: re.Pattern[str]
+    weight: float
+    reason: str
+
+
+def normalise(text: str) -> str:
+    """A text as phrases are sought in it: lower case, one blank between words, a full stop between sentences."""
+    words = _TOKEN.findall(text[:LONGEST].replace("’", "'").lower())
+    return " " + " ".join(word if word[0].isalnum() else "." for word in words) + " "
+
+
+def judge(text: str, indicator: str, *, language: str = "en") -> Judgement:
+    """What the active phrases of an indicator say about a text."""
+    rows = Phrase.objects.filter(indicator=indicator, language=language, active=True).order_by("pk")
+    return score(text, tuple(rows.values_list("text", "weight", "reason")))
+
+
+def score(text: str, phrases: tuple[tuple[str, float, str], ...]) -> Judgement:
+    """The same for given phrases: text, weight, reason."""
+    line = normalise(text)
+    words = frozenset(line.split())
+    found = [match for one in _compiled(phrases) if one.words <= words and (match := _match(one, line))]
+    found.sort(key=lambda one: -one.weight)
+    return Judgement(round(sum(one.weight for one in found), 6), tuple(found))
+
+
+def _match(phrase: _Compiled, line: str) -> Match | None:
+    for found in phrase.pattern.finditer(line):
+        before = line[: found.start()].rsplit(" ", _DENIED_WITHIN)[1:] if phrase.weight > 0 else []
+        if not _DENIAL.intersection(before):
+            return Match(found.group().strip(), phrase.weight, phrase.reason)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _compiled(phrases: tuple[tuple[str, float, str], ...]) -> tuple[_Compiled, ...]:
+    """Kept by what the phrases are, so that an edited row counts from the next message on."""
+    return tuple(
+        _Compiled(frozenset(_whole(text)), re.compile(pattern(text)), weight, reason)
+        for text, weight, reason in phrases
+        if any(_whole(text)) or "*" in text
+    )
+
+
+def _whole(text: str) -> Iterator[str]:
+    """The words of a phrase that a text must have as they are."""
+    return (word for word in _words(text) if not word.endswith("*"))
+
+
+def _words(text: str) -> list[str]:
+    return text.replace("’", "'").lower().split()
+
+
+def pattern(text: str) -> str:
+    """The regular expression of a phrase, for a normalised text.
+
+    Raises:
+        ValueError: it has no word, or begins or ends with a gap.
+    """
+    words = _words(text)
+    if not words or words[0] == "*" or words[-1] == "*":
+        raise ValueError("A phrase begins and ends with a word.")
+    parts: list[str] = []
+    for word in words:
+        if word == "*":
+            parts.append(r"(?: [^ .]+){0,3}?")
+        elif word.endswith("*"):
+            parts.append(f" {re.escape(word[:-1])}[^ .]*")
+        else:
+            parts.append(f" {re.escape(word)}")
+    return "".join(parts) + "(?= )"
+
+
+def delivered(language: str = "en") -> list[dict[str, Any]]:
+    """The phrases that come with the product."""
+    with (WORDING / f"{language}.csv").open(newline="", encoding="utf-8") as file:
+        return [{**row, "language": language, "weight": float(row["weight"])} for row in csv.DictReader(file)]
+
+
+def load(rows: Iterable[dict[str, Any]], model: Any = Phrase) -> int:
+    """Add the phrases that are not there yet; rows that people edited or switched off stay as they are.
+
+    Returns:
+        How many were added.
+    """
+    before = model.objects.count()
+    model.objects.bulk_create([model(**row) for row in rows], ignore_conflicts=True)
+    return int(model.objects.count() - before)
