@@ -103,6 +103,15 @@ ASKS: dict[str, tuple[tuple[str, ...], str]] = {
     "actions_actioncard_delete_view": (("actions.view_actioncard",), "post"),
     "actions_actioncard_dashboard": (("actions.view_actioncard",), "get"),
     "actions_rule": (("actions.view_ruleversion",), "get"),
+    "escalation_riskflag_board": (("escalation.view_riskflag",), "get"),
+    "escalation_riskflag_raise": (("escalation.view_riskflag", "escalation.add_riskflag"), "get"),
+    "escalation_riskflag_move": (("escalation.view_riskflag", "escalation.change_riskflag"), "get"),
+    "escalation_riskflag_tell": (("escalation.view_riskflag", "escalation.change_riskflag"), "get"),
+    "escalation_riskflag_level": (("escalation.view_riskflag", "escalation.change_riskflag"), "get"),
+    "escalation_riskflag_acknowledge": (("escalation.view_riskflag", "escalation.change_riskflag"), "post"),
+    "escalation_riskflag_note": (("escalation.view_riskflag", "escalation.add_riskflag"), "get"),
+    "escalation_riskflag_edit": (("escalation.view_riskflag", "escalation.change_riskflag"), "get"),
+    "escalation_riskflag_feedback": (("escalation.view_riskflag", "escalation.add_riskflag"), "get"),
     "subscriptions_recalculate": (("subscriptions.view_subscription", "subscriptions.change_riskscore"), "post"),
     "subscriptions_record": (("subscriptions.view_subscription", "subscriptions.add_renewalattempt"), "get"),
     "subscriptions_revoke": (("subscriptions.view_subscription", "subscriptions.change_approval"), "post"),
@@ -258,7 +267,11 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     card, user = CardFactory(scope=store), UserFactory()
     approval = ApprovalFactory(subscription__scope=store)
     subscription = approval.subscription_id
+    flag = ROWS["escalation.riskflag"](store).pk
     arguments: dict[str, list[object]] = {
+        **{name: [flag] for name in ASKS if name.startswith("escalation_riskflag_")},
+        "escalation_riskflag_move": [flag, "close"],
+        "escalation_riskflag_tell": [flag, "to_risk"],
         "auth_user_password_change": [user.pk],
         "actions_rule": ["order-ageing"],
         "subscriptions_recalculate": [subscription],

@@ -1,0 +1,97 @@
+"""Raising a flag: the first click opens the form, filled from what it is raised from; the second one raises it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.core.errors import DomainError
+from apps.core.models import Scope, User
+from apps.core.scope import scopes_of, sees_every_scope
+from apps.escalation import flags, levels
+from apps.escalation.admin.flag_page import flag_url
+from apps.escalation.admin.shared import Words, blame, form_page, source_url, source_words
+from apps.escalation.details import RAISE
+from apps.escalation.forms import RaiseForm
+from apps.escalation.models import RiskFlag
+from apps.escalation.origins import Origin, find_origin, tell_origin
+
+if TYPE_CHECKING:
+    from apps.escalation.admin.flags import RiskFlagAdmin
+
+BY_HAND = "desk"
+WORDS = Words(
+    "Raise a risk flag", "Raise flag", "The level decides who is told, and how soon. You can add details later."
+)
+
+
+def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
+    """Show the form (GET), or raise the flag (POST)."""
+    if request.method not in ("GET", "HEAD", "POST"):
+        return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+    user: User = request.user  # type: ignore[assignment]  # staff only
+    if not (modeladmin.has_view_permission(request) and user.has_perm(RAISE)):
+        raise PermissionDenied
+    source = (request.POST if request.method == "POST" else request.GET).get("source", "")
+    origin = find_origin(source, user)
+    if origin is None and not _is_by_hand(source):
+        source = f"{BY_HAND}:{uuid4()}"
+    before = RiskFlag.objects.visible_to(user).open().filter(source=source).first() if origin else None
+    if before and request.method != "POST":
+        messages.info(request, "A flag was raised from it before; this is the flag.")
+        return HttpResponseRedirect(flag_url(before))
+    form = _form(request.POST if request.method == "POST" else None, user, source, origin)
+    refusal: DomainError | None = None
+    status = 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            try:
+                flag = _raise(form, user, source, origin)
+            except DomainError as error:
+                blame(form, error)
+                refusal, status = error, error.status
+            else:
+                messages.success(request, f"Raised: {flag.title}, level {flag.get_level_display()}.")
+                return HttpResponseRedirect(flag_url(flag))
+    back = source_url(source) or reverse("admin:escalation_riskflag_changelist")
+    crumb = source_words(source) if origin else "Risk flags"
+    return form_page(
+        modeladmin, request, form, WORDS, back=back, crumb=crumb, refusal=refusal, status=status,
+        template="escalation/raise.html", origin=source_words(source) if origin else "",
+    )  # fmt: skip
+
+
+def _is_by_hand(source: str) -> bool:
+    """Whether a source is one that an earlier form of this page made: a second click carries it again."""
+    kind, _, key = source.partition(":")
+    return kind == BY_HAND and len(key) == 36 and key.replace("-", "").isalnum()
+
+
+def _form(data: Any, user: User, source: str, origin: Origin | None) -> RaiseForm:
+    scopes = None
+    if origin is None:
+        scopes = Scope.objects.all() if sees_every_scope(user) else Scope.objects.filter(pk__in=scopes_of(user))
+    facts = {"source": source, "level": RiskFlag.Level.MEDIUM, **(origin.facts if origin else {})}
+    return RaiseForm(data, protocol=levels.in_force(), scopes=scopes, initial=facts)
+
+
+@transaction.atomic
+def _raise(form: RaiseForm, user: User, source: str, origin: Origin | None) -> RiskFlag:
+    now, given = timezone.now(), dict(form.cleaned_data)
+    given.pop("source")
+    scope = given.pop("scope", None)
+    flag = flags.raise_flag(
+        **given, source=source, scope=origin.scope if origin else scope, raised_by=user, now=now,
+        evidence=origin.evidence if origin else (), references=origin.references if origin else (),
+    )  # fmt: skip
+    if origin:
+        tell_origin(flag, user, now)
+    return flag
