@@ -15,7 +15,7 @@ from typing import Any
 from apps.core.models import Scope, User
 from apps.core.notifications import notify
 from apps.core.roles import Role, people_with
-from apps.core.scope import may_work_in
+from apps.core.scope import people_in
 from apps.escalation.ladder import STAGES
 from apps.escalation.levels import Protocol
 from apps.escalation.models import FlagEvent, RiskFlag
@@ -58,20 +58,22 @@ class Audience:
 class Staff:
     """Who holds a role and works in a scope; each is asked once, so one is made for each sweep."""
 
-    _known: dict[tuple[Role, int | None], tuple[User, ...]] = field(default_factory=dict)
     _holders: dict[Role, tuple[User, ...]] = field(default_factory=dict)
+    _there: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def of(self, roles: Iterable[Role], scope: Scope | None) -> tuple[User, ...]:
-        """People of these roles, each once."""
-        return tuple({person.pk: person for role in roles for person in self._of(role, scope)}.values())
+        """Active people of these roles, each once."""
+        found = {person.pk: person for role in roles for person in self._of(role)}
+        if scope is None:
+            return tuple(found.values())
+        if scope.pk not in self._there:
+            self._there[scope.pk] = frozenset(people_in(scope).values_list("pk", flat=True))
+        return tuple(person for pk, person in found.items() if pk in self._there[scope.pk])
 
-    def _of(self, role: Role, scope: Scope | None) -> tuple[User, ...]:
-        key = (role, scope.pk if scope else None)
-        if key not in self._known:
-            if role not in self._holders:
-                self._holders[role] = tuple(people_with(role).order_by("pk"))
-            self._known[key] = tuple(person for person in self._holders[role] if may_work_in(person, scope))
-        return self._known[key]
+    def _of(self, role: Role) -> tuple[User, ...]:
+        if role not in self._holders:
+            self._holders[role] = tuple(people_with(role).order_by("pk"))
+        return self._holders[role]
 
 
 def circle(protocol: Protocol, step: str) -> tuple[tuple[Role, ...], ...]:

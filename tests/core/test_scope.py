@@ -11,12 +11,13 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from guardian.shortcuts import assign_perm
 
 from apps.core.admin import ScopedAdmin
 from apps.core.decisions import system
 from apps.core.models import Decision, Scope, User
 from apps.core.roles import Role
-from apps.core.scope import grant_changes, groups_granted, may_work_in, people_granted, set_grants
+from apps.core.scope import grant_changes, groups_granted, may_work_in, people_granted, people_in, set_grants
 from apps.escalation.models import RiskFlag
 from tests.core.factories import ScopeFactory, person
 
@@ -64,6 +65,20 @@ def test_a_scope_can_be_granted_to_a_role(north: Scope, flags: dict[str, RiskFla
     set_grants(north, grant_changes(north, [], [operators]), actor=system("tests"))
     assert seen(User.objects.get(pk=operator.pk)) == {"north", "company"}
     assert may_work_in(User.objects.get(pk=operator.pk), north)
+
+
+def test_all_who_may_work_in_a_scope_are_found_at_once(north: Scope) -> None:
+    south = ScopeFactory()
+    for role in Role:
+        person(role, north)
+        person(role, south)
+        person(role, north, is_active=False)
+    person(Role.SUPPORT_AGENT, is_superuser=True)
+    assign_perm("core.work_in_scope", Group.objects.get(name=Role.CONTENT_OWNER), south)
+    assign_perm("core.work_in_scope", person(Role.OPERATOR))
+    for scope in (north, south, None):
+        expected = {one.pk for one in User.objects.all() if may_work_in(one, scope)}
+        assert set(people_in(scope).values_list("pk", flat=True)) == expected
 
 
 def test_grants_are_set_exactly_and_recorded(north: Scope) -> None:
