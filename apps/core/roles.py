@@ -64,22 +64,54 @@ _SEE_FACTORS = frozenset(
     {"subscriptions.view_factorversion", "subscriptions.view_retrypolicyversion", "subscriptions.view_renewalmodel"}
 )
 _RAISE_FLAGS = frozenset({"escalation.view_riskflag", "escalation.add_riskflag"})
+_SEE_ESCALATION = frozenset(
+    f"escalation.view_{model}"
+    for model in (
+        "calendar", "cannedreply", "category", "cluster", "completion", "course", "document", "documentversion",
+        "proposal", "review", "team", "ticket",
+    )
+)  # fmt: skip
+_WORK_TICKETS = _SEE_ESCALATION | {"escalation.add_ticket", "escalation.work_ticket"}
+_LEAD_ESCALATION = frozenset(
+    {
+        "escalation.change_riskflag", "escalation.decide_proposal", "escalation.change_review",
+        "escalation.add_completion", "escalation.view_phrase", "escalation.add_cannedreply",
+        "escalation.change_cannedreply", "escalation.delete_cannedreply",
+    }
+)  # fmt: skip
+_SET_UP_ESCALATION = frozenset(
+    f"escalation.{verb}_{model}" for verb in ("add", "change") for model in ("calendar", "category", "course", "team")
+) | {
+    "escalation.add_documentversion",
+    "escalation.view_endpoint",
+    "escalation.view_outgoingnews",
+    "escalation.change_outgoingnews",
+}
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 
-_AGENT = _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS
-_LEAD = _AGENT | {"escalation.change_riskflag"}
-_MANAGER = _LEAD | _DECIDE_CARDS | _SEE_RULES | _KEEP_SUBSCRIPTIONS | _SEE_FACTORS | {"register.view_risk"}
+_AGENT = _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS | _WORK_TICKETS
+_LEAD = _AGENT | _LEAD_ESCALATION
+_MANAGER = (
+    _LEAD
+    | _DECIDE_CARDS
+    | _SEE_RULES
+    | _KEEP_SUBSCRIPTIONS
+    | _SEE_FACTORS
+    | _SET_UP_ESCALATION
+    | {"register.view_risk"}
+)
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.SUPPORT_AGENT: _AGENT,
     Role.TEAM_LEAD: _LEAD,
     Role.SUPPORT_MANAGER: _MANAGER,
-    Role.SUPPORT_DIRECTOR: _MANAGER | _ALL_SCOPES | {"core.view_decision"},
+    Role.SUPPORT_DIRECTOR: _MANAGER | _ALL_SCOPES | {"core.view_decision", "escalation.approve_documentversion"},
     Role.RISK_MANAGER: _MANAGER
     | _ALL_SCOPES
     | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"}
-    | {"subscriptions.add_factorversion", "subscriptions.add_retrypolicyversion"},
+    | {"subscriptions.add_factorversion", "subscriptions.add_retrypolicyversion"}
+    | {"escalation.approve_documentversion", "escalation.add_phrase", "escalation.change_phrase"},
     Role.OPERATOR: _SEE_ORDERS
     | _SEE_SUBSCRIPTIONS
     | _KEEP_SUBSCRIPTIONS
