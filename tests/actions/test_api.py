@@ -215,7 +215,7 @@ def test_a_card_that_is_decided_meanwhile_moves_no_other_between_pages(api: APIC
         ("risk_tier=policy", {"fraud"}),
         ("scope=shop", {"shop"}),
         ("rule=another", {"fraud"}),
-        ("subject=order:77", {"plain"}),
+        ("subject=order:7000077", {"plain"}),
         ("can_execute=false", {"shop"}),
         ("status=dismissed", {"gone"}),
         ("opened_before=2026-01-01T00:00:00Z", {"old"}),
@@ -227,7 +227,7 @@ def test_filters(query: str, expected: set[str]) -> None:
     new, old = datetime(2026, 3, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC)
     CardFactory(target="fraud", kind="fraud-pattern-alert", risk_tier="policy", rule="another", opened_at=new)
     CardFactory(target="old", risk_tier="safety", opened_at=old)
-    CardFactory(target="plain", subject="order:77", opened_at=new)
+    CardFactory(target="plain", subject="order:7000077", opened_at=new)
     CardFactory(target="shop", kind="carrier-delay-alert", scope=shop, can_execute=False, opened_at=new)
     CardFactory(target="gone", kind="carrier-delay-alert", status="dismissed", opened_at=new)
     results = client(person(Role.AUDITOR)).get(f"/api/cards/?{query}").json()["results"]

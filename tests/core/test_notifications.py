@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from apps.core.models import Delivery, Notification, NotificationSetting, User
 from apps.core.notifications import (
+    KINDS,
     MAX_ATTEMPTS,
     News,
     backoff,
@@ -264,7 +265,7 @@ def test_somebody_elses_news_is_not_found(client: Client, ann: User, ben: User) 
 
 def test_settings_are_saved_and_audited(client: Client, ann: User) -> None:
     client.force_login(ann)
-    assert client.get(reverse("inbox_settings")).content.decode().count("checked") == 5
+    assert client.get(reverse("inbox_settings")).content.decode().count("checked") == len(KINDS)
     client.post(reverse("inbox_settings"), {"email": ["risk_flag"]})
     off = NotificationSetting.objects.filter(user=ann, email=False)
-    assert set(off.values_list("kind", flat=True)) == {"monitoring", "actions", "decision_log", "subscriptions"}
+    assert set(off.values_list("kind", flat=True)) == KINDS.keys() - {"risk_flag"}
