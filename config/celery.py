@@ -80,6 +80,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="*/10"),
         "options": {"expire_seconds": 9 * 60},
     },
+    "escalation.watch_reports": {
+        "task": "apps.escalation.tasks.watch_reports",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expire_seconds": 14 * 60},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -63,6 +65,10 @@ class Report(models.Model):
     category = models.CharField(max_length=60, blank=True)
     text = models.TextField()
     at = models.DateTimeField()
+    judged_at = models.DateTimeField(null=True, blank=True, help_text="When the indicators judged it.")
+    words = ArrayField(
+        models.IntegerField(), null=True, blank=True, help_text="Its words as numbers; empty once it left the window."
+    )
     cluster = models.ForeignKey(Cluster, models.SET_NULL, null=True, blank=True, related_name="members")
 
     objects = InScopeQuerySet.as_manager()
@@ -72,6 +78,10 @@ class Report(models.Model):
         indexes = [
             models.Index(fields=["-at"], name="report_latest"),
             models.Index(fields=["category", "at"], name="report_category"),
+            models.Index(fields=["at"], condition=Q(words__isnull=False), name="report_window"),
+            models.Index(fields=["id"], condition=Q(judged_at=None), name="report_waiting"),
+            models.Index(fields=["cluster", "at"], condition=Q(cluster__isnull=False), name="report_cluster"),
+            GinIndex(fields=["words"], fastupdate=False, name="report_words"),
         ]
 
     def __str__(self) -> str:

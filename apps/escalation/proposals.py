@@ -1,0 +1,269 @@
+"""Proposals: what the indicators found, for a person to confirm or reject with a reason.
+
+One is open per indicator and subject; found again with other facts, it is updated and gets a new version. What a person
+rejected stays rejected unless it has doubled since, and what became a flag is not proposed again while the flag is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Q
+
+from apps.core.decisions import Entry, record, system
+from apps.core.errors import DomainError
+from apps.core.models import User
+from apps.escalation.binding import SCOPE, InvalidLevel, NotAllowed, said
+from apps.escalation.flags import raise_flag
+from apps.escalation.models import Indicator, Proposal, Report, RiskFlag
+from apps.escalation.signs import Finding
+
+ACTOR = system("indicators")
+DECIDE = "escalation.decide_proposal"
+SHOWN = 50
+"""So many reports of a cluster are named as references of its flag."""
+
+Status = Proposal.Status
+
+
+class ProposalNotFound(DomainError):
+    """There is no such proposal, or it is outside the person's scope; which of the two is not told."""
+
+    code = "not_found"
+    message = "There is no such proposal."
+    status = 404
+
+
+class ProposalChanged(DomainError):
+    """The proposal is not what the person looked at. ``version`` is the proposal's now."""
+
+    code = "proposal_changed"
+    message = "The proposal changed since you looked at it."
+    status = 409
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__()
+
+
+class ProposalDecided(DomainError):
+    """Somebody decided it before."""
+
+    code = "proposal_decided"
+    message = "This proposal was decided already."
+    status = 409
+
+
+@transaction.atomic
+def propose(*, indicator: str, finding: Finding, now: datetime) -> Proposal | None:
+    """Open a proposal for what an indicator found, or bring the open one up to date.
+
+    Returns:
+        The open proposal, or None if a person decided about the same before.
+    """
+    mine = Proposal.objects.filter(indicator=indicator, subject=finding.subject)
+    current: Proposal | None = mine.select_for_update(of=("self",), no_key=True).filter(status=Status.OPEN).first()
+    if current is None:
+        if _settled(mine.exclude(status=Status.OPEN).order_by("-decided_at", "-pk").first(), finding):
+            return None
+        # The partial unique constraint settles the race of two workers that find the same.
+        current, created = Proposal.objects.get_or_create(
+            indicator=indicator,
+            subject=finding.subject,
+            status=Status.OPEN,
+            defaults={"scope_id": finding.scope_id, "created_at": now, "updated_at": now, **_facts(finding)},
+        )
+        if created:
+            record(_entry(current, ACTOR, "flag_proposed", "; ".join(finding.reasons), level=current.level))
+            return current
+    return _updated(current, finding, now)
+
+
+def _facts(finding: Finding) -> dict[str, Any]:
+    return {
+        "title": " ".join(finding.title.split())[:200],
+        "reasons": list(finding.reasons),
+        "evidence": [dict(finding.evidence) | {"size": finding.size}],
+        "score": finding.score,
+        "level": finding.level,
+        "affected_count": finding.affected_count,
+    }
+
+
+def _updated(proposal: Proposal, finding: Finding, now: datetime) -> Proposal:
+    """Bring an open proposal up to date. Neither its level nor its score falls while it waits."""
+    facts = _facts(finding)
+    if finding.score < proposal.score:
+        return proposal
+    facts["level"] = max(proposal.level, finding.level)
+    changed = [name for name, value in facts.items() if getattr(proposal, name) != value]
+    if not changed:
+        return proposal
+    for name in changed:
+        setattr(proposal, name, facts[name])
+    proposal.version, proposal.updated_at = proposal.version + 1, now
+    proposal.save(update_fields=[*changed, "version", "updated_at"])
+    return proposal
+
+
+def _settled(last: Proposal | None, finding: Finding) -> bool:
+    """Whether what a person decided last about the same still holds."""
+    if last is None:
+        return False
+    if last.flag is not None and last.flag.status == RiskFlag.Status.OPEN:
+        return True
+    before = int(last.evidence[0].get("size", 0)) if last.evidence else 0
+    return finding.size == 0 or finding.size < 2 * before
+
+
+@transaction.atomic
+def confirm(
+    *,
+    proposal_id: int,
+    seen_version: int,
+    actor: User,
+    now: datetime,
+    level: int | None = None,
+    reason: str = "",
+    **template: Any,
+) -> RiskFlag:
+    """Make a flag of a proposal. Confirmed again by the same person, it is the same flag.
+
+    Args:
+        level: the level of the flag; the proposed one if None.
+        reason: what the person adds to the description; may be empty.
+        template: further fields of the Risk Flag template, as :func:`apps.escalation.flags.raise_flag` takes them.
+
+    Raises:
+        NotAllowed, ProposalNotFound, ProposalChanged, ProposalDecided, InvalidLevel, MissingInformation: nothing was done.
+    """
+    proposal = _locked(proposal_id, actor)
+    if proposal.status == Status.CONFIRMED and proposal.decided_by == actor and proposal.flag is not None:
+        return proposal.flag
+    _bind(proposal, seen_version)
+    chosen = proposal.level if level is None else level
+    if chosen not in RiskFlag.Level.values:
+        raise InvalidLevel
+    lines = [reason.strip(), *proposal.reasons]
+    flag = raise_flag(
+        title=proposal.title,
+        description="\n".join(line for line in lines if line) or proposal.title,
+        level=chosen,
+        source=f"proposal:{proposal.pk}",
+        evidence=proposal.evidence,
+        scope=proposal.scope,
+        raised_by=actor,
+        now=now,
+        indicator=proposal.indicator,
+        **_template(proposal) | template,
+    )
+    _decide(proposal, Status.CONFIRMED, actor, reason.strip(), now, flag=flag)
+    record(_entry(proposal, actor, "proposal_confirmed", reason.strip(), level=chosen, flag=flag.pk))
+    return flag
+
+
+@transaction.atomic
+def reject(*, proposal_id: int, seen_version: int, reason: str, actor: User, now: datetime) -> Proposal:
+    """Say that what was proposed is no risk. Said again by the same person, nothing more happens.
+
+    Raises:
+        NotAllowed, ProposalNotFound, ProposalChanged, ProposalDecided, MissingInformation: nothing was done.
+    """
+    proposal = _locked(proposal_id, actor)
+    if proposal.status == Status.REJECTED and proposal.decided_by == actor:
+        return proposal
+    _bind(proposal, seen_version)
+    reason = said(reason, "reason", "Why this is not a risk.")
+    _decide(proposal, Status.REJECTED, actor, reason, now)
+    record(_entry(proposal, actor, "proposal_rejected", reason))
+    return proposal
+
+
+def _locked(proposal_id: int, actor: User) -> Proposal:
+    if not actor.is_active or not actor.has_perm(DECIDE):
+        raise NotAllowed
+    visible = Proposal.objects.visible_to(actor)
+    proposal: Proposal | None = visible.select_for_update(of=("self",), no_key=True).filter(pk=proposal_id).first()
+    if proposal is None:
+        raise ProposalNotFound
+    return proposal
+
+
+def _bind(proposal: Proposal, seen_version: int) -> None:
+    """Refuse what is decided, or not what was seen. Called while holding the row lock."""
+    if proposal.status != Status.OPEN:
+        raise ProposalDecided
+    if proposal.version != seen_version:
+        raise ProposalChanged(proposal.version)
+
+
+def _decide(
+    proposal: Proposal, status: str, actor: User, reason: str, now: datetime, flag: RiskFlag | None = None
+) -> None:
+    proposal.status, proposal.decided_by, proposal.decided_at = status, actor, now
+    proposal.decision_reason, proposal.flag = reason, flag
+    proposal.save(update_fields=["status", "decided_by", "decided_at", "decision_reason", "flag"])
+
+
+def _template(proposal: Proposal) -> dict[str, Any]:
+    """What the proposal says for the Risk Flag template."""
+    facts = proposal.evidence[0] if proposal.evidence else {}
+    members: Sequence[tuple[str, str]] = []
+    if "cluster" in facts:
+        newest = Report.objects.filter(cluster=facts["cluster"]).order_by("-at")
+        members = list(newest.values_list("subject", "source")[:SHOWN])
+    return {
+        "affected_count": proposal.affected_count,
+        "frequency": facts.get("frequency", ""),
+        "references": [proposal.subject, *(subject or source for subject, source in members)],
+    }
+
+
+def _entry(proposal: Proposal, actor: User | str, action: str, rationale: str, **payload: Any) -> Entry:
+    return Entry(
+        scope=SCOPE,
+        actor=actor,
+        action=action,
+        subject=f"proposal:{proposal.pk}",
+        rationale=rationale,
+        evidence_url=f"/admin/escalation/proposal/{proposal.pk}/change/",
+        payload={"indicator": proposal.indicator, "about": proposal.subject, "version": proposal.version, **payload},
+    )
+
+
+def precision(*, since: datetime, until: datetime, actor: User | None = None) -> list[dict[str, Any]]:
+    """How many of the proposals that people decided in a period became flags, by indicator.
+
+    Args:
+        actor: only proposals that this person may see; all if None.
+
+    Returns:
+        For each of the seven: ``indicator``, ``label``, ``open`` (waiting now), ``confirmed``, ``rejected``, and
+        ``precision``, the share of the confirmed among the decided, None where nothing was decided.
+    """
+    seen = Proposal.objects.visible_to(actor) if actor else Proposal.objects.all()
+    decided = Q(decided_at__gte=since, decided_at__lt=until)
+    counts = seen.order_by().values("indicator").annotate(
+        waiting=Count("pk", filter=Q(status=Status.OPEN)),
+        yes=Count("pk", filter=decided & Q(status=Status.CONFIRMED)),
+        no=Count("pk", filter=decided & Q(status=Status.REJECTED)),
+    )  # fmt: skip
+    by_indicator = {row["indicator"]: row for row in counts}
+    rows = []
+    for indicator in Indicator:
+        row = by_indicator.get(indicator.value, {"waiting": 0, "yes": 0, "no": 0})
+        total = row["yes"] + row["no"]
+        rows.append(
+            {
+                "indicator": indicator.value,
+                "label": indicator.label,
+                "open": row["waiting"],
+                "confirmed": row["yes"],
+                "rejected": row["no"],
+                "precision": row["yes"] / total if total else None,
+            }
+        )
+    return rows
