@@ -155,6 +155,8 @@ class Client:
         path: str,
         *,
         json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         retry: bool = True,
@@ -163,6 +165,7 @@ class Client:
 
         Args:
             path: below the base address; an address of another origin is refused.
+            content: a body that is sent as it is, such as one that is signed; instead of ``json``.
             idempotency_key: sent as ``Idempotency-Key``; a promise that repeating the request is harmless, so that
                 a POST is retried too. Without it a POST or PATCH is sent once.
             retry: False hands every failure to the caller at once.
@@ -174,8 +177,10 @@ class Client:
             ValueError: if the path leads to another origin.
         """
         method = method.upper()
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        request = self._http.build_request(method, path, json=json, params=params, headers=headers)
+        key = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        request = self._http.build_request(
+            method, path, json=json, content=content, params=params, headers={**(headers or {}), **key}
+        )
         if _origin(request.url) != _origin(self._http.base_url):
             raise ValueError(f"{self.name}: the path leads to another origin")
         if not retry or not (method in IDEMPOTENT or idempotency_key):
