@@ -142,8 +142,8 @@ def measure(due: int, rounds: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_size_pretty(pg_total_relation_size('escalation_clock'))")
         print(f"  {Clock.objects.count():,} open clocks, {cursor.fetchone()[0]} with indexes", flush=True)
-    report("nothing due", [timed(250, 0) for _ in range(rounds)])
-    for batch in (1000, 250):
+    report("nothing due", [timed(500, 0) for _ in range(rounds)])
+    for batch in (500, 1000):
         results = []
         for number in range(rounds):
             become_due(due, number * due)

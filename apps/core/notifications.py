@@ -46,6 +46,17 @@ _INSERT = """
     ON CONFLICT (recipient_id, dedupe_key) DO NOTHING
     RETURNING id, recipient_id, urgent, dedupe_key
 """
+# The inbox has it already; the e-mail waits, or is not wanted.
+_INSERT_DELIVERIES = """
+    INSERT INTO core_delivery (notification_id, channel, status, attempts, last_error, sent_at, next_attempt_at)
+    SELECT news.id, way.channel, way.status, 0, '', way.sent_at, way.next_attempt_at
+    FROM unnest(%s::bigint[], %s::boolean[]) AS news(id, mailed)
+    CROSS JOIN LATERAL (
+        VALUES
+            ('in_app', 'sent', %s::timestamptz, NULL::timestamptz),
+            ('email', CASE WHEN mailed THEN 'pending' ELSE 'skipped' END, NULL, CASE WHEN mailed THEN %s::timestamptz END)
+    ) AS way(channel, status, sent_at, next_attempt_at)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +135,14 @@ def notify_many(*, kind: str, news: Iterable[News]) -> int:
 
 
 def _plan_deliveries(told: Collection[tuple[int, User, bool]], kind: str) -> None:
-    now = timezone.now()
     people = {person.pk for _, person, _ in told}
     unwanted = set(
         NotificationSetting.objects.filter(user__in=people, kind=kind, email=False).values_list("user_id", flat=True)
     )
-    rows = []
-    for notification, person, insisted in told:
-        mail = bool(person.email) and (insisted or person.pk not in unwanted)
-        rows.append(Delivery(notification_id=notification, channel="in_app", status="sent", sent_at=now))
-        rows.append(
-            Delivery(
-                notification_id=notification,
-                channel="email",
-                status="pending" if mail else "skipped",
-                next_attempt_at=now if mail else None,
-            )
-        )
-    Delivery.objects.bulk_create(rows)
+    mailed = [bool(person.email) and (insisted or person.pk not in unwanted) for _, person, insisted in told]
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_DELIVERIES, [[notification for notification, _, _ in told], mailed, now, now])
 
 
 def _nudge() -> None:

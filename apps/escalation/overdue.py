@@ -58,6 +58,7 @@ class Desk:
     staff: Staff = field(default_factory=Staff)
     _calendars: Calendars | None = None
     _of_scopes: dict[int | None, int] = field(default_factory=dict)
+    _rungs: dict[tuple[tuple[tuple[Role, ...], ...], int, int | None], Audience] = field(default_factory=dict)
 
     def calendar_of(self, scope: Scope | None) -> int:
         """The id of the business calendar of a scope."""
@@ -77,6 +78,13 @@ class Desk:
         except (BusinessTimeError, KeyError):
             return at + RETRY
 
+    def rung(self, rungs: tuple[tuple[Role, ...], ...], number: int, scope: Scope | None) -> Audience:
+        """The people of a rung, looked up once."""
+        key = (rungs, number % len(rungs), scope.pk if scope else None)
+        if key not in self._rungs:
+            self._rungs[key] = audience(rungs, number, scope, self.staff)
+        return self._rungs[key]
+
     def judge(self, clock: Clock, now: datetime) -> Outcome:
         """What becomes of a clock that is due."""
         if clock.flag is not None:
@@ -94,7 +102,7 @@ class Desk:
         told_before = clock.target == Target.ACKNOWLEDGE and flag.step != RiskFlag.Step.DOCUMENTED
         tellings = []
         for number in numbers:
-            found = audience(rungs, number if told_before else number - 1, flag.scope, self.staff)
+            found = self.rung(rungs, number if told_before else number - 1, flag.scope)
             if number == 1 and clock.target == Target.STEP and flag.assignee and flag.assignee.is_active:
                 found = found.joined_by(flag.assignee)
             tellings.append(Telling(number, found, _news(clock, flag, number, found), _words(clock, flag, found)))

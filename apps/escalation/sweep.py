@@ -29,7 +29,7 @@ from apps.escalation.overdue import Desk, Outcome, event_data
 from apps.escalation.rungs import KIND, flag_url
 
 logger = structlog.get_logger(__name__)
-BATCH = 250
+BATCH = 500
 BUDGET = 45  # seconds; the next sweep goes on with what is left
 TICKETS = "tickets"
 _NEXT = """
