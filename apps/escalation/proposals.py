@@ -65,21 +65,23 @@ def propose(*, indicator: str, finding: Finding, now: datetime) -> Proposal | No
         The open proposal, or None if a person decided about the same before.
     """
     mine = Proposal.objects.filter(indicator=indicator, subject=finding.subject)
-    current: Proposal | None = mine.select_for_update(of=("self",), no_key=True).filter(status=Status.OPEN).first()
+    waiting = mine.filter(status=Status.OPEN).select_for_update(of=("self",), no_key=True)
+    current: Proposal | None = waiting.first()
     if current is None:
         if _settled(mine.exclude(status=Status.OPEN).order_by("-decided_at", "-pk").first(), finding):
             return None
         # The partial unique constraint settles the race of two workers that find the same.
-        current, created = Proposal.objects.get_or_create(
+        made, created = Proposal.objects.get_or_create(
             indicator=indicator,
             subject=finding.subject,
             status=Status.OPEN,
             defaults={"scope_id": finding.scope_id, "created_at": now, "updated_at": now, **_facts(finding)},
         )
         if created:
-            record(_entry(current, ACTOR, "flag_proposed", "; ".join(finding.reasons), level=current.level))
-            return current
-    return _updated(current, finding, now)
+            record(_entry(made, ACTOR, "flag_proposed", "; ".join(finding.reasons), level=made.level))
+            return made
+        current = waiting.first()  # another worker's, locked and read again before it is changed
+    return _updated(current, finding, now) if current else None
 
 
 def _facts(finding: Finding) -> dict[str, Any]:
