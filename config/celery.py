@@ -85,6 +85,21 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="*/15"),
         "options": {"expire_seconds": 14 * 60},
     },
+    "escalation.route_waiting": {
+        "task": "apps.escalation.tasks.route_waiting",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "escalation.deliver_outgoing": {
+        "task": "apps.escalation.tasks.deliver_outgoing",
+        "schedule": 15.0,
+        "options": {"expire_seconds": 14},
+    },
+    "escalation.forget_outgoing": {
+        "task": "apps.escalation.tasks.forget_outgoing",
+        "schedule": crontab(hour="4", minute="15"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

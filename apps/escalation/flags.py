@@ -14,7 +14,7 @@ from django.db import transaction
 
 from apps.core.decisions import record
 from apps.core.models import Scope, User
-from apps.escalation import clocks, levels, steps
+from apps.escalation import clocks, levels, outgoing, steps
 from apps.escalation.binding import (
     FlagChanged,
     FlagNotFound,
@@ -41,6 +41,7 @@ from apps.escalation.ladder import (
     ways,
 )
 from apps.escalation.models import Clock, FlagEvent, RiskFlag
+from apps.escalation.outgoing import of_flag, publish
 from apps.escalation.rungs import circle, tell_of_step
 from apps.register.services import record_risk
 
@@ -124,6 +125,8 @@ def raise_flag(
         protocol = levels.in_force()
         write_event(flag, Kind.RAISED, raised_by, now, description, level=level, protocol=protocol.number)
         steps.begin(flag, protocol, now, actor=raised_by, dedupe_key=f"risk_flag:{flag.pk}", news="Risk flag")
+        outgoing.publish(outgoing.of_flag(flag, "flag.raised", "raised", now))
+        publish(of_flag(flag, "flag.raised", "raised", now))
         record(entry(flag, raised_by or SYSTEM, "risk_flag_raised", description, source=source))
     return flag
 
@@ -177,6 +180,8 @@ def move(
         dedupe_key=f"risk_flag:{flag.pk}:step:{event.pk}",
         news=flag.get_step_display(),
     )
+    outgoing.publish(outgoing.of_flag(flag, "flag.moved", str(event.pk), now))
+    publish(of_flag(flag, "flag.moved", str(event.pk), now))
     record(entry(flag, actor, f"risk_flag_{transition}", reason or chosen.label, before=facts["before"]))
     return flag
 
@@ -217,6 +222,8 @@ def change_level(*, flag_id: int, seen_version: int, level: int, reason: str, ac
         flag.save(update_fields=["level", "version", "step", "step_since"])
         event = write_event(flag, Kind.LEVEL, actor, now, reason, **facts, step=[before_step, target.value])
         steps.begin(flag, protocol, now, actor=actor, dedupe_key=key, news="Level changed")
+    outgoing.publish(outgoing.of_flag(flag, "flag.level_changed", str(event.pk), now))
+    publish(of_flag(flag, "flag.level_changed", str(event.pk), now))
     record(entry(flag, actor, "risk_flag_level_changed", reason, before=before, event=event.pk))
     return flag
 
@@ -241,7 +248,8 @@ def acknowledge(*, flag_id: int, actor: User, now: datetime) -> RiskFlag:
     if flag.assignee_id is None:
         flag.assignee = actor
         flag.save(update_fields=["assignee"])
-    write_event(flag, Kind.ACKNOWLEDGED, actor, now, assignee=flag.assignee_id)
+    event = write_event(flag, Kind.ACKNOWLEDGED, actor, now, assignee=flag.assignee_id)
+    outgoing.publish(outgoing.of_flag(flag, "flag.acknowledged", str(event.pk), now))
     record(entry(flag, actor, "risk_flag_acknowledged", "Acknowledged."))
     return flag
 

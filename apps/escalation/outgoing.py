@@ -90,19 +90,22 @@ def of_flag(flag: RiskFlag, kind: str, key: str, at: datetime) -> News:
     return News(kind, f"{kind}:{flag.pk}:{key}", facts, at)
 
 
-def publish(news: News) -> int:
-    """Put news down for each endpoint that wants it, in the caller's transaction. Returns for how many."""
-    wanted = Endpoint.objects.filter(Q(kinds=[]) | Q(kinds__contains=[news.kind]), active=True)
+def publish(*news: News) -> int:
+    """Put news down for each endpoint that wants it, in the caller's transaction. Returns how many rows there are to send."""
+    kinds = {one.kind for one in news}
+    wanted = list(Endpoint.objects.filter(Q(kinds=[]) | Q(kinds__overlap=list(kinds)), active=True))
     rows = [
         OutgoingNews(
             endpoint=endpoint,
-            kind=news.kind,
-            dedupe_key=news.key[:200],
-            body=json.loads(json.dumps({"kind": news.kind, "at": news.at, **news.facts}, cls=DjangoJSONEncoder)),
-            next_attempt_at=news.at,
-            created_at=news.at,
+            kind=one.kind,
+            dedupe_key=one.key[:200],
+            body=json.loads(json.dumps({"kind": one.kind, "at": one.at, **one.facts}, cls=DjangoJSONEncoder)),
+            next_attempt_at=one.at,
+            created_at=one.at,
         )
         for endpoint in wanted
+        for one in news
+        if not endpoint.kinds or one.kind in endpoint.kinds
     ]
     OutgoingNews.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.escalation import metrics, reports
+from apps.escalation import metrics, outgoing, reports, routing
 from apps.escalation.sweep import database_now, sweep
 
 logger = structlog.get_logger(__name__)
@@ -35,3 +37,24 @@ def watch_reports() -> int:
     watched = reports.watch(now=timezone.now())
     logger.info("reports_watched", judged=watched)
     return watched
+
+
+@shared_task(time_limit=120, soft_time_limit=100, expires=55)
+def route_waiting() -> int:
+    """Give waiting tickets to those who have room, as when a team opens. Returns how many."""
+    return routing.fill_all(timezone.now())
+
+
+@shared_task(time_limit=180, soft_time_limit=150, expires=14)
+def deliver_outgoing() -> int:
+    """Send the news to other systems that is due, for at most a minute; several workers may do so at once."""
+    end, count = monotonic() + 60, 0
+    while monotonic() < end and outgoing.deliver_one(now=timezone.now):
+        count += 1
+    return count
+
+
+@shared_task(time_limit=300, soft_time_limit=270)
+def forget_outgoing() -> int:
+    """Delete news that was sent long ago. Returns how many."""
+    return outgoing.forget_old(now=timezone.now())

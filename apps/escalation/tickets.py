@@ -15,8 +15,8 @@ from django.db import connection, transaction
 
 from apps.core.decisions import record
 from apps.core.models import Scope, User
-from apps.core.redaction import Redacted, redact
-from apps.escalation import outgoing, routing, ticket_clocks
+from apps.core.redaction import redact
+from apps.escalation import outgoing, reports, routing, ticket_clocks
 from apps.escalation.binding import MissingInformation, said
 from apps.escalation.models import Category, Ticket, TicketLink, TicketMessage
 from apps.escalation.ticket_binding import (
@@ -104,6 +104,8 @@ def create(
     write_event(ticket, "created", actor, now, f"From {ticket.get_channel_display()}.", category=ticket.category_id)
     if message.strip():
         _say(ticket, Kind.CUSTOMER, None, said(message, "message", "", MAX_MESSAGE), None, now)
+    else:
+        _observe(ticket, f"ticket:{ticket.pk}", f"{ticket.subject}\n{ticket.summary}", now)
     routing.route(ticket, now)
     ticket_clocks.begin(ticket, now)
     outgoing.publish(outgoing.of_ticket(ticket, "ticket.created", now))
@@ -135,7 +137,7 @@ def _kept(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     policy = "contact" if name in CONTACT else "message"
-    text = redact(value.strip(), policy).text
+    text = redact(value.replace("\x00", "").strip(), policy).text
     return " ".join(text.split()) if name == "subject" else text
 
 
@@ -264,9 +266,25 @@ def _said_before(ticket: Ticket, key: UUID | None, kind: str, author: User | Non
 
 
 def _say(ticket: Ticket, kind: str, author: User | None, text: str, key: UUID | None, now: datetime) -> TicketMessage:
-    kept: Redacted = redact(text)
-    return TicketMessage.objects.create(
+    kept = redact(text.replace("\x00", ""))
+    message = TicketMessage.objects.create(
         ticket=ticket, kind=kind, author=author, body=kept.text, masked=kept.masked, client_key=key, created_at=now
+    )
+    if kind == Kind.CUSTOMER:
+        _observe(ticket, f"ticket_message:{message.pk}", kept.text, now)
+    return message
+
+
+def _observe(ticket: Ticket, source: str, text: str, now: datetime) -> None:
+    """Have the indicators of risks see what the customer says, after commit."""
+    reports.observe(
+        source=source,
+        text=text,
+        customer=ticket.requester_contact or ticket.requester_name or ticket.number,
+        category=ticket.category.slug if ticket.category else "",
+        scope=ticket.scope,
+        at=now,
+        subject=f"ticket:{ticket.pk}",
     )
 
 

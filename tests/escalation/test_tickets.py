@@ -13,7 +13,7 @@ from apps.core.models import Decision, Notification
 from apps.core.roles import Role
 from apps.escalation import canned, tickets
 from apps.escalation.binding import MissingInformation, NotAllowed
-from apps.escalation.models import CannedReply, Clock, Ticket, TicketLink, TicketMessage
+from apps.escalation.models import CannedReply, Clock, Report, Ticket, TicketLink, TicketMessage
 from apps.escalation.ticket_binding import CannotAssign, CannotMerge, TicketChanged, TicketNotFound, WrongState
 from tests.core.factories import ScopeFactory, person
 from tests.escalation.desk import HOUR, category, desk, made, member
@@ -292,3 +292,15 @@ def test_what_is_said_and_decided_is_recorded() -> None:
         "ticket_created", "ticket_resolved",
     ]  # fmt: skip
     assert member(own)
+
+
+def test_the_indicators_see_what_customers_say_and_nothing_else() -> None:
+    _, about, (agent,) = desk()
+    ticket = made(category=about, message="My data was leaked, card 4111111111111111")
+    tickets.reply(ticket_id=ticket.pk, text="We look.", actor=agent, now=NOON)
+    tickets.note(ticket_id=ticket.pk, text="VIP", actor=agent, now=NOON)
+    report = Report.objects.get()
+    assert (report.subject, report.category) == (f"ticket:{ticket.pk}", about.slug)
+    assert report.text == "My data was leaked, card [card number]"
+    silent = made(summary="It broke")
+    assert Report.objects.get(source=f"ticket:{silent.pk}").text == "Where is my order?\nIt broke"
