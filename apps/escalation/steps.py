@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import structlog
+
+from apps.core.business_time import BusinessTimeError
 from apps.core.models import User
 from apps.escalation import calendars, clocks
 from apps.escalation.ladder import ENDS, STAGES
@@ -11,7 +14,9 @@ from apps.escalation.levels import Allowance, Protocol
 from apps.escalation.models import Calendar, Clock, RiskFlag
 from apps.escalation.rungs import tell_of_step
 
+logger = structlog.get_logger(__name__)
 Target = Clock.Target
+A_DAY = 8 * 60  # minutes: the same business day, where no calendar says when that ends
 
 
 def begin(flag: RiskFlag, protocol: Protocol, now: datetime, *, actor: User | None, dedupe_key: str, news: str) -> None:
@@ -54,8 +59,7 @@ def change_level(flag: RiskFlag, protocol: Protocol, now: datetime, *, actor: Us
         if time is None:
             clocks.cancel(clock=clock, now=now, reason=reason, actor=actor)
             continue
-        calendar = calendar_of(flag, time)
-        allowed = time.working(calendars.of(calendar), clock.started_at)
+        calendar, allowed = _counted(flag, time, clock.started_at)
         clocks.change_policy(
             clock=clock, calendar=calendar, allowed=allowed, now=now, reason=reason, actor=actor,
             name=f"level {flag.level}",
@@ -71,21 +75,33 @@ def running(flag: RiskFlag) -> list[Clock]:
     return list(Clock.objects.filter(flag=flag, status__in=clocks.OPEN).order_by("pk"))
 
 
-def calendar_of(flag: RiskFlag, time: Allowance) -> Calendar:
-    """The calendar by which a time of the protocol counts for a flag."""
-    return calendars.always() if time.always else calendars.of_scope(flag.scope)
+def _counted(flag: RiskFlag, time: Allowance, start: datetime) -> tuple[Calendar, timedelta]:
+    """The calendar by which a time of the protocol counts for a flag, and the working time that it means from ``start`` on.
+
+    A risk is not turned away for a calendar that cannot be read or never opens; its time counts around the clock then, and
+    the trace of the deadline says by which calendar it counts.
+    """
+    calendar = calendars.always() if time.always else calendars.of_scope(flag.scope)
+    try:
+        desk = calendars.of(calendar)
+        working = time.working(desk, start)
+        desk.add(start, working)
+    except BusinessTimeError as error:
+        logger.error("calendar_unusable", calendar=calendar.slug, code=error.code, flag=flag.pk)
+        return calendars.always(), timedelta(minutes=time.minutes or A_DAY)
+    return calendar, working
 
 
 def _start(
     flag: RiskFlag, target: str, time: Allowance, now: datetime, actor: User | None, name: str, protocol: Protocol
 ) -> Clock:
-    calendar = calendar_of(flag, time)
+    calendar, allowed = _counted(flag, time, now)
     return clocks.start(
         flag=flag,
         target=target,
         step=flag.step,
         calendar=calendar,
-        allowed=time.working(calendars.of(calendar), now),
+        allowed=allowed,
         now=now,
         reason=name,
         actor=actor,

@@ -10,7 +10,7 @@ announcements wait until it has caught up, and nothing is repeated.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -22,10 +22,10 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from apps.core.decisions import Entry, record_many, system
 from apps.core.notifications import notify_many
-from apps.escalation import levels, metrics
+from apps.escalation import levels, metrics, outgoing
 from apps.escalation.binding import SCOPE
 from apps.escalation.models import Clock, ClockEvent, FlagEvent, RiskFlag, Ticket, TicketEvent
-from apps.escalation.overdue import Desk, Outcome, event_data
+from apps.escalation.overdue import Desk, Outcome, dedupe_key, event_data
 from apps.escalation.rungs import KIND, flag_url
 
 logger = structlog.get_logger(__name__)
@@ -111,7 +111,7 @@ def _batch(desk: Desk, now: datetime, size: int, broken: list[int]) -> list[Outc
 def _claim(now: datetime, size: int, broken: list[int]) -> list[Clock]:
     """Lock the most overdue clocks that nobody else holds. Read again under the lock: who was faster has moved them on."""
     due = Clock.objects.due(now).exclude(pk__in=broken).select_for_update(skip_locked=True, of=("self",), no_key=True)
-    related = ("flag__scope", "flag__assignee", "ticket__scope", "ticket__assignee")
+    related = ("flag__scope", "flag__assignee", "ticket__scope", "ticket__assignee", "ticket__category")
     return list(due.select_related(*related)[:size])
 
 
@@ -141,6 +141,7 @@ def _write(outcomes: Sequence[Outcome], now: datetime) -> None:
     for kind, of_kind in ((KIND, True), (TICKETS, False)):
         chosen = [each for each in outcomes if (each.clock.flag_id is not None) is of_kind]
         notify_many(kind=kind, news=[one for each in chosen for telling in each.tellings for one in telling.news])
+    outgoing.publish(*(_outgoing(each.clock, telling.number, now) for each in outcomes for telling in each.tellings))
     _advance(outcomes)
     record_many(entries)
     transaction.on_commit(partial(_count, lateness), robust=True)
@@ -155,6 +156,14 @@ def _advance(outcomes: Sequence[Outcome]) -> None:
     rows = [(each.clock.pk, each.clock.rung + len(each.tellings), each.next_at) for each in outcomes]
     with connection.cursor() as cursor:
         cursor.execute(_NEXT, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _outgoing(clock: Clock, number: int, now: datetime) -> outgoing.News:
+    if clock.flag is not None:
+        return outgoing.of_flag(clock.flag, "flag.rung_told", dedupe_key(clock, number), now)
+    assert clock.ticket is not None  # a clock belongs to a flag or to a ticket (constraint)
+    news = outgoing.of_ticket(clock.ticket, "ticket.overdue", now)
+    return replace(news, key=dedupe_key(clock, number))
 
 
 def _flag_event(flag: RiskFlag, clock: Clock, words: str, data: dict[str, Any], now: datetime) -> FlagEvent:

@@ -12,10 +12,11 @@ from apps.escalation import flags
 from apps.escalation.details import prefilled
 from apps.escalation.flags import FlagChanged, FlagNotFound, MissingInformation, NotAllowed
 from apps.escalation.levels import delivered
-from apps.escalation.models import Clock, FlagEvent, RiskFlag
+from apps.escalation.models import Clock, Endpoint, FlagEvent, OutgoingNews, RiskFlag
+from apps.escalation.sweep import sweep
 from apps.register.models import Risk
 from tests.core.factories import ScopeFactory, UserFactory, person
-from tests.escalation.factories import NOON, TO_RISK, TO_SUPPORT, clock_of, minutes, raised, staff
+from tests.escalation.factories import NOON, TO_RISK, TO_SUPPORT, calendar, clock_of, minutes, raised, staff, team
 
 pytestmark = pytest.mark.django_db
 LATER = NOON + minutes(30)
@@ -295,3 +296,23 @@ def test_another_scopes_flag_is_not_there() -> None:
     flag, lead = raised(level=3, scope=ScopeFactory()), person(Role.TEAM_LEAD, ScopeFactory())
     with pytest.raises(FlagNotFound):
         flags.acknowledge(flag_id=flag.pk, actor=lead, now=NOON)
+
+
+@pytest.mark.parametrize(("level", "due"), [(3, 24 * 60), (4, 8 * 60), (5, 15)])
+def test_a_calendar_that_never_opens_turns_no_flag_away(level: int, due: int) -> None:
+    scope = ScopeFactory()
+    team(scope, calendar(hours=()))
+    flag = raised(level=level, scope=scope)
+    assert clock_of(flag, "step").due_at == NOON + minutes(due)
+    assert clock_of(flag).calendar.slug == "always"
+
+
+def test_other_systems_hear_of_each_event_once(people: dict[Role, User]) -> None:
+    Endpoint.objects.create(name="all", url="https://example.com/in", secret="s")
+    flag = raised(level=5)
+    sweep(now=NOON + minutes(5))
+    flags.acknowledge(flag_id=flag.pk, actor=people[Role.TEAM_LEAD], now=LATER)
+    flag = change(flag, 4, people)
+    move(flag, "confirm", people[Role.SUPPORT_MANAGER])
+    kinds = sorted(OutgoingNews.objects.values_list("kind", flat=True))
+    assert kinds == ["flag.acknowledged", "flag.level_changed", "flag.moved", "flag.raised", "flag.rung_told"]
