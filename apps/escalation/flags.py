@@ -41,7 +41,6 @@ from apps.escalation.ladder import (
     ways,
 )
 from apps.escalation.models import Clock, FlagEvent, RiskFlag
-from apps.escalation.outgoing import of_flag, publish
 from apps.escalation.rungs import circle, tell_of_step
 from apps.register.services import record_risk
 
@@ -126,7 +125,6 @@ def raise_flag(
         write_event(flag, Kind.RAISED, raised_by, now, description, level=level, protocol=protocol.number)
         steps.begin(flag, protocol, now, actor=raised_by, dedupe_key=f"risk_flag:{flag.pk}", news="Risk flag")
         outgoing.publish(outgoing.of_flag(flag, "flag.raised", "raised", now))
-        publish(of_flag(flag, "flag.raised", "raised", now))
         record(entry(flag, raised_by or SYSTEM, "risk_flag_raised", description, source=source))
     return flag
 
@@ -181,7 +179,6 @@ def move(
         news=flag.get_step_display(),
     )
     outgoing.publish(outgoing.of_flag(flag, "flag.moved", str(event.pk), now))
-    publish(of_flag(flag, "flag.moved", str(event.pk), now))
     record(entry(flag, actor, f"risk_flag_{transition}", reason or chosen.label, before=facts["before"]))
     return flag
 
@@ -223,7 +220,6 @@ def change_level(*, flag_id: int, seen_version: int, level: int, reason: str, ac
         event = write_event(flag, Kind.LEVEL, actor, now, reason, **facts, step=[before_step, target.value])
         steps.begin(flag, protocol, now, actor=actor, dedupe_key=key, news="Level changed")
     outgoing.publish(outgoing.of_flag(flag, "flag.level_changed", str(event.pk), now))
-    publish(of_flag(flag, "flag.level_changed", str(event.pk), now))
     record(entry(flag, actor, "risk_flag_level_changed", reason, before=before, event=event.pk))
     return flag
 
