@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.core.decisions import record
 from apps.core.models import User
+from apps.core.redaction import redact
 from apps.escalation import levels
 from apps.escalation.binding import MissingInformation, NotAllowed, bind, entry, locked, said, write_event
 from apps.escalation.ladder import ENDS, LEADS, RISK, roles_of
@@ -136,7 +137,8 @@ def prefilled(flag: RiskFlag, protocol: Protocol) -> dict[str, str]:
 
 @transaction.atomic
 def add_note(*, flag_id: int, actor: User, text: str, now: datetime) -> FlagEvent:
-    """Write a line for colleagues. The flag's version stays, for nothing that is decided upon changes.
+    """Write a line for colleagues, redacted before it is stored. The flag's version stays, for nothing that is decided upon
+    changes.
 
     Raises:
         NotAllowed, MissingInformation, FlagNotFound: nothing was done.
@@ -144,7 +146,8 @@ def add_note(*, flag_id: int, actor: User, text: str, now: datetime) -> FlagEven
     flag = locked(flag_id, actor)
     if not actor.has_perm(RAISE):
         raise NotAllowed
-    note = write_event(flag, Kind.NOTE, actor, now, said(text, "text", "Write something.", 4_000))
+    kept = redact(said(text, "text", "Write something.", 4_000))
+    note = write_event(flag, Kind.NOTE, actor, now, kept.text, masked=list(kept.masked))
     record(entry(flag, actor, "risk_flag_noted", note.text, event=note.pk))
     return note
 

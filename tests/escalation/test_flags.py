@@ -281,6 +281,16 @@ def test_notes_and_feedback(people: dict[Role, User]) -> None:
     assert flag.version == 1
 
 
+def test_a_note_is_redacted_before_it_is_stored(people: dict[Role, User]) -> None:
+    flag = raised(level=3)
+    text = "Card 4111 1111 1111 1111 was charged twice."
+    flags.add_note(flag_id=flag.pk, actor=people[Role.TEAM_LEAD], text=text, now=NOON)
+    note = FlagEvent.objects.get(flag=flag, kind="note")
+    assert "4111" not in note.text
+    assert [one["count"] for one in note.data["masked"]] == [1]
+    assert not Decision.objects.filter(text__rationale__contains="4111").exists()
+
+
 @pytest.mark.parametrize("role", [Role.AUDITOR, None])
 def test_who_only_reads_writes_nothing(role: Role | None) -> None:
     flag, actor = raised(level=3), person(role) if role else UserFactory()
