@@ -222,6 +222,7 @@ SUBJECT_PAGES = {
     "store": "admin:orders_store_change",
     "scope": "admin:core_scope_change",
     "risk_flag": "admin:escalation_riskflag_change",
+    "ticket": "admin:escalation_ticket_change",
     "subscription": "admin:subscriptions_subscription_change",
 }
 _KEY = re.compile(r"[0-9]{1,18}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

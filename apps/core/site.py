@@ -25,6 +25,7 @@ GROUPS = (WORK, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL)
 PLACES: dict[str, tuple[str, int, str, str]] = {
     "actions.actioncard": (WORK, 10, "queue", "Queue"),
     "escalation.riskflag": (WORK, 20, "flag", "Risk flags"),
+    "escalation.ticket": (WORK, 25, "mail", ""),
     "register.risk": (WORK, 30, "shield-alert", "Risk register"),
     "orders.order": (ORDERS, 10, "cart", ""),
     "orders.customer": (ORDERS, 20, "users", ""),

@@ -17,7 +17,7 @@ from apps.core.models import Delivery, Scope
 from apps.core.notifications import notify
 from apps.core.roles import Role
 from apps.core.tokens import issue
-from apps.escalation.models import RiskFlag
+from apps.escalation.models import RiskFlag, Ticket
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register.services import record_risk
 from apps.subscriptions.models import (
@@ -93,6 +93,13 @@ def _risk(scope: Scope) -> Model:
 def _flag(scope: Scope) -> Model:
     return RiskFlag.objects.create(
         scope=scope, source=f"tests:{scope.pk}", level=3, title="t", description="d", raised_at=timezone.now()
+    )
+
+
+def _ticket(scope: Scope) -> Model:
+    now = timezone.now()
+    return Ticket.objects.create(
+        number=f"X-{Ticket.objects.count()}", subject="s", channel="email", scope=scope, created_at=now, updated_at=now
     )
 
 
@@ -240,6 +247,7 @@ ROWS: dict[str, Make] = {
     "auditlog.logentry": _change,
     "django_celery_beat.periodictask": _periodic_task,
     "escalation.riskflag": _flag,
+    "escalation.ticket": _ticket,
     "register.risk": _risk,
     "actions.actioncard": lambda scope: CardFactory(scope=scope),
     "actions.execution": _execution,

@@ -77,6 +77,7 @@ READ_ONLY = (
         "auditlog.logentry",
         "django_celery_beat.periodictask",
         "escalation.riskflag",
+        "escalation.ticket",
         "register.risk",
         "actions.actioncard",
         "actions.execution",
@@ -118,6 +119,15 @@ ASKS: dict[str, tuple[tuple[str, ...], str]] = {
     "subscriptions_recalculate_all": (("subscriptions.add_recalculationrun",), "post"),
     "subscriptions_factors": (("subscriptions.view_factorversion",), "get"),
 }
+_TICKETS = ("escalation.view_ticket", "escalation.work_ticket")
+ASKS |= {
+    f"escalation_ticket_{name}": (_TICKETS, "get")
+    for name in ("wait", "resume", "resolve", "reopen", "close", "assign", "merge", "note", "edit")
+}
+ASKS |= {
+    "escalation_ticket_reply": (_TICKETS, "post"),
+    "escalation_ticket_new": (("escalation.view_ticket", "escalation.add_ticket"), "get"),
+}
 # For everybody on the staff.
 OPEN_TO_STAFF = {
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site",
@@ -126,7 +136,15 @@ OPEN_TO_STAFF = {
 
 # Models whose rows belong to a scope and are listed by Django's own page; the trend and the factors have tests of theirs.
 SCOPED = (
-    {"core.scope", "escalation.riskflag", "register.risk", "actions.actioncard", "actions.execution", "orders.store"}
+    {
+        "core.scope",
+        "escalation.riskflag",
+        "escalation.ticket",
+        "register.risk",
+        "actions.actioncard",
+        "actions.execution",
+        "orders.store",
+    }
     | OF_A_STORE
     | OF_A_SUBSCRIPTION
     | {
@@ -267,9 +285,10 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     card, user = CardFactory(scope=store), UserFactory()
     approval = ApprovalFactory(subscription__scope=store)
     subscription = approval.subscription_id
-    flag = ROWS["escalation.riskflag"](store).pk
+    flag, ticket = (ROWS[f"escalation.{name}"](store).pk for name in ("riskflag", "ticket"))
     arguments: dict[str, list[object]] = {
         **{name: [flag] for name in ASKS if name.startswith("escalation_riskflag_")},
+        **{name: [ticket] for name in ASKS if name.startswith("escalation_ticket_")},
         "escalation_riskflag_move": [flag, "close"],
         "escalation_riskflag_tell": [flag, "to_risk"],
         "auth_user_password_change": [user.pk],

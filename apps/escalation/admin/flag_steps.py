@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.utils import timezone
 
 from apps.core.errors import DomainError
-from apps.core.models import User
 from apps.escalation import flags, levels
+from apps.escalation.admin.asking import Question, ask, person, show
 from apps.escalation.admin.flag_page import flag_url
-from apps.escalation.admin.shared import Words, blame, field_words, form_page, found, level_tone
+from apps.escalation.admin.shared import Words, field_words, found, level_tone
 from apps.escalation.details import EDITABLE, RAISE, may_edit, prefilled
 from apps.escalation.forms import FeedbackForm, HandoverForm, LevelForm, MoveForm, NoteForm, TemplateForm
 from apps.escalation.ladder import ENDS, STAGES, Transition, first_step, may_change_level, roles_of, way
@@ -23,83 +23,48 @@ from apps.escalation.models import Handover, RiskFlag
 if TYPE_CHECKING:
     from apps.escalation.admin.flags import RiskFlagAdmin
 
-METHODS = ["GET", "HEAD", "POST"]
-
-
-def _person(request: HttpRequest) -> User:
-    return request.user  # type: ignore[return-value]  # the admin site lets staff in only
-
 
 def _ask(
     modeladmin: RiskFlagAdmin,
     request: HttpRequest,
     flag: RiskFlag,
-    make: Callable[[Any, RiskFlag], Any],
+    make: Callable[[Any], Any],
     run: Callable[[Any], str],
     words: Words,
 ) -> HttpResponse:
-    """Ask (GET), or do it (POST); if the flag changed meanwhile, ask again with what was typed and what changed."""
-    if request.method not in METHODS:
-        return HttpResponseNotAllowed(METHODS)
-    form = make(request.POST if request.method == "POST" else None, flag)
-    refusal: DomainError | None = None
-    status = 200
-    if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            try:
-                done = run(form)
-            except flags.FlagChanged as change:
-                refusal, status = change, change.status
-                flag = found(modeladmin, request, flag.pk)
-                data = request.POST.copy()
-                data["seen"] = str(flag.version)
-                form = make(data, flag)
-            except DomainError as error:
-                blame(form, error)
-                refusal, status = error, error.status
-            else:
-                messages.success(request, done)
-                return HttpResponseRedirect(flag_url(flag))
-    return _page(modeladmin, request, flag, form, words, refusal, status)
+    return ask(modeladmin, request, _question(flag, words, make, run))
 
 
-def _page(
-    modeladmin: RiskFlagAdmin,
-    request: HttpRequest,
-    flag: RiskFlag,
-    form: Any,
-    words: Words,
-    refusal: DomainError | None = None,
-    status: int = 200,
-) -> HttpResponse:
-    return form_page(
-        modeladmin, request, form, words, back=flag_url(flag), crumb=flag.title, refusal=refusal, status=status,
-        template="escalation/flag_form.html", flag=flag, now=timezone.now(), tone=level_tone(flag.level),
-    )  # fmt: skip
+def _question(flag: RiskFlag, words: Words, make: Callable[[Any], Any], run: Callable[[Any], str]) -> Question:
+    more = {"flag": flag, "now": timezone.now(), "tone": level_tone(flag.level)}
+    return Question(words, make, run, flag_url(flag), flag.title, "escalation/flag_form.html", more)
+
+
+def _refused(modeladmin: RiskFlagAdmin, request: HttpRequest, flag: RiskFlag, refusal: DomainError) -> HttpResponse:
+    question = _question(flag, Words("Not possible now", ""), lambda _: None, lambda _: "")
+    return show(modeladmin, request, question, None, refusal)
 
 
 def move(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """Take the flag to the next step of the ladder."""
     flag: RiskFlag = found(modeladmin, request, pk)
-    user, protocol = _person(request), levels.in_force()
+    user, protocol = person(request), levels.in_force()
     if not modeladmin.has_ladder_permission(request):
         raise PermissionDenied
     chosen = way(flag.step, name)
     if chosen is None and request.method != "POST":
-        words = Words("Not possible now", "")
         refusal = flags.UnknownTransition(
             f"The flag is at “{flag.get_step_display()}”, where the ladder has no such way."
         )
-        return _page(modeladmin, request, flag, None, words, refusal, refusal.status)
+        return _refused(modeladmin, request, flag, refusal)
     if chosen is None:
         return _taken(modeladmin, request, flag, name)
     if not chosen.roles & roles_of(user):
         raise PermissionDenied
 
-    def make(data: Any, shown: RiskFlag) -> MoveForm:
-        known = prefilled(shown, protocol) if chosen.handover == Handover.Direction.TO_RISK else {}
-        return MoveForm(data, way=chosen, protocol=protocol, known=known, initial={"seen": shown.version})
+    def make(data: Any) -> MoveForm:
+        known = prefilled(flag, protocol) if chosen.handover == Handover.Direction.TO_RISK else {}
+        return MoveForm(data, way=chosen, protocol=protocol, known=known, initial={"seen": flag.version})
 
     def run(form: MoveForm) -> str:
         moved = flags.move(
@@ -118,10 +83,10 @@ def _taken(modeladmin: RiskFlagAdmin, request: HttpRequest, flag: RiskFlag, name
     try:
         flags.move(
             flag_id=flag.pk, seen_version=int(seen) if seen.isdigit() and len(seen) < 10 else 0, transition=name,
-            actor=_person(request), now=timezone.now(),
+            actor=person(request), now=timezone.now(),
         )  # fmt: skip
     except DomainError as refusal:
-        return _page(modeladmin, request, flag, None, Words("Not possible now", ""), refusal, refusal.status)
+        return _refused(modeladmin, request, flag, refusal)
     return HttpResponseRedirect(flag_url(flag))
 
 
@@ -141,12 +106,12 @@ def _lead(flag: RiskFlag, chosen: Transition) -> str:
 def level(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Set another level."""
     flag: RiskFlag = found(modeladmin, request, pk)
-    user = _person(request)
+    user = person(request)
     if not (modeladmin.has_ladder_permission(request) and (flag.step in ENDS or may_change_level(flag, user))):
         raise PermissionDenied
 
-    def make(data: Any, shown: RiskFlag) -> LevelForm:
-        return LevelForm(data, initial={"seen": shown.version, "level": shown.level})
+    def make(data: Any) -> LevelForm:
+        return LevelForm(data, initial={"seen": flag.version, "level": flag.level})
 
     def run(form: LevelForm) -> str:
         given = form.cleaned_data
@@ -167,16 +132,16 @@ def note(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpRespon
         raise PermissionDenied
 
     def run(form: NoteForm) -> str:
-        flags.add_note(flag_id=flag.pk, actor=_person(request), text=form.cleaned_data["text"], now=timezone.now())
+        flags.add_note(flag_id=flag.pk, actor=person(request), text=form.cleaned_data["text"], now=timezone.now())
         return "The note is on the flag."
 
-    return _ask(modeladmin, request, flag, lambda data, _: NoteForm(data), run, Words("Add a note", "Add note"))
+    return _ask(modeladmin, request, flag, lambda data: NoteForm(data), run, Words("Add a note", "Add note"))
 
 
 def feedback(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Say whether the escalation was useful."""
     flag: RiskFlag = found(modeladmin, request, pk)
-    user = _person(request)
+    user = person(request)
     if not user.has_perm(RAISE):
         raise PermissionDenied
     names = [(name, field_words(name)) for name in EDITABLE]
@@ -192,21 +157,19 @@ def feedback(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpRe
 
     lead = "It helps to raise better flags. A second answer replaces your first."
     words = Words("Feedback", "Send feedback", lead)
-    return _ask(
-        modeladmin, request, flag, lambda data, _: FeedbackForm(data, missing=names, initial=initial), run, words
-    )
+    return _ask(modeladmin, request, flag, lambda data: FeedbackForm(data, missing=names, initial=initial), run, words)
 
 
 def edit(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Correct the fields of the template."""
     flag: RiskFlag = found(modeladmin, request, pk)
-    user = _person(request)
+    user = person(request)
     if not may_edit(flag, user):
         raise PermissionDenied
 
-    def make(data: Any, shown: RiskFlag) -> TemplateForm:
+    def make(data: Any) -> TemplateForm:
         # A copy, because a model form writes what was typed onto its instance.
-        return TemplateForm(data, instance=RiskFlag.objects.get(pk=shown.pk), initial={"seen": shown.version})
+        return TemplateForm(data, instance=RiskFlag.objects.get(pk=flag.pk), initial={"seen": flag.version})
 
     def run(form: TemplateForm) -> str:
         given = dict(form.cleaned_data)
@@ -222,7 +185,7 @@ def edit(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpRespon
 def tell(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int, direction: str) -> HttpResponse:
     """Tell the other side more, without a step."""
     flag: RiskFlag = found(modeladmin, request, pk)
-    user, protocol = _person(request), levels.in_force()
+    user, protocol = person(request), levels.in_force()
     to_risk = direction == Handover.Direction.TO_RISK
     # Which side may tell which list, the service says.
     if not modeladmin.has_ladder_permission(request):
@@ -235,9 +198,7 @@ def tell(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int, direction: st
         return "The information is on the flag."
 
     words = Words("Tell Risk Management more" if to_risk else "Tell Customer Support more", "Hand over")
-    return _ask(
-        modeladmin, request, flag, lambda data, _: HandoverForm(data, wanted=wanted, initial=initial), run, words
-    )
+    return _ask(modeladmin, request, flag, lambda data: HandoverForm(data, wanted=wanted, initial=initial), run, words)
 
 
 def acknowledge(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -248,7 +209,7 @@ def acknowledge(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: int) -> Htt
     if not modeladmin.has_ladder_permission(request):
         raise PermissionDenied
     try:
-        flags.acknowledge(flag_id=flag.pk, actor=_person(request), now=timezone.now())
+        flags.acknowledge(flag_id=flag.pk, actor=person(request), now=timezone.now())
     except DomainError as refusal:
         messages.error(request, f"{refusal.message} ({refusal.code})")
     else:
