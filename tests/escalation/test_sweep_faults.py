@@ -6,18 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.core.models import Decision, Notification
+from apps.core.errors import DomainError
+from apps.core.models import Decision, Notification, User
 from apps.core.roles import Role
+from apps.escalation import flags
 from apps.escalation import sweep as sweeping
-from apps.escalation.models import Clock, ClockEvent, FlagEvent
+from apps.escalation.models import Clock, ClockEvent, FlagEvent, RiskFlag
 from apps.escalation.sweep import Swept, sweep
 from tests.core.factories import person
 from tests.escalation.factories import NOON, minutes, raised
@@ -162,6 +166,61 @@ def test_a_database_that_restarts_during_a_sweep_costs_no_announcement(monkeypat
     assert Notification.objects.count() == 5
     assert sweep(now=DUE + timedelta(seconds=1)).clocks == FLAGS - 5
     assert_each_was_told_exactly_once()
+
+
+def at_once(*deeds: Callable[[], object]) -> list[object]:
+    """Do things in threads of their own; what each returned or raised."""
+
+    def one(deed: Callable[[], object]) -> object:
+        try:
+            return deed()
+        except DomainError as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return list(pool.map(one, deeds))
+
+
+def test_who_acknowledges_while_a_worker_holds_the_clock_waits_and_wins_if_it_dies() -> None:
+    lead = User.objects.get(groups__name=Role.TEAM_LEAD)
+    first = Clock.objects.due(DUE)[0]
+    assert first.flag_id is not None
+    with half_way("_claim", 1, "after") as worker, ThreadPoolExecutor(1) as pool:
+
+        def acknowledge() -> None:
+            flags.acknowledge(flag_id=first.flag_id or 0, actor=lead, now=DUE)
+            connection.close()
+
+        waiting = pool.submit(acknowledge)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        worker.kill()
+        waiting.result(10)
+    assert sweep(now=DUE).clocks == FLAGS - 1
+    first.refresh_from_db()
+    assert (first.status, first.rung) == ("met", 0)
+
+
+def test_of_two_people_at_once_one_moves_the_flag_and_the_other_is_told() -> None:
+    people = [person(Role.SUPPORT_MANAGER), person(Role.RISK_MANAGER)]
+    flag = RiskFlag.objects.earliest("pk")
+
+    def reject(actor: User) -> RiskFlag:
+        facts = {"flag_id": flag.pk, "seen_version": 1, "now": DUE}
+        return flags.move(transition="reject", actor=actor, reason="No.", **facts)  # type: ignore[arg-type]
+
+    results = at_once(*(partial(reject, actor) for actor in people))
+    assert sorted(type(each).__name__ for each in results) == ["FlagChanged", "RiskFlag"]
+    assert FlagEvent.objects.filter(flag=flag, kind="step").count() == 1
+
+
+def test_a_double_click_raises_one_flag() -> None:
+    facts = {"source": "tests:double", "level": 5}
+    results = at_once(*[partial(raised, **facts)] * 4)
+    assert len({flag.pk for flag in results if isinstance(flag, RiskFlag)}) == 1
+    assert Clock.objects.filter(flag__source="tests:double").count() == 2
 
 
 def end_our_session() -> None:
