@@ -113,6 +113,8 @@ def _refunds(rows: QuerySet[Any], *keys: str, prefix: str) -> Iterable[tuple[Any
     return counted.values_list(*keys, *days, "count").iterator(chunk_size=5000)
 
 
+# Stores and days are joined by one number. By two columns the planner merges by the store alone and compares every order of
+# a store with every day, for it does not know how few stores there are.
 _PRODUCTS_DUE = """
     SELECT sold.store_id, sold.product_id, sum(w.base), sum(w.share)
     FROM (
@@ -121,8 +123,8 @@ _PRODUCTS_DUE = """
         WHERE s.id = ANY(%(only)s) AND o.created_at >= %(since)s AND o.created_at <= %(now)s AND o.deleted_at IS NULL
             AND l.product_id IS NOT NULL
     ) sold
-    JOIN unnest(%(stores)s::bigint[], %(days)s::date[], %(bases)s::float8[], %(shares)s::float8[])
-        AS w (store_id, day, base, share) ON w.store_id = sold.store_id AND w.day = sold.day
+    JOIN unnest(%(keys)s::bigint[], %(bases)s::float8[], %(shares)s::float8[]) AS w (key, base, share)
+        ON w.key = sold.store_id * 1000000 + (sold.day - '0001-01-01'::date)
     GROUP BY sold.store_id, sold.product_id
 """
 
@@ -159,8 +161,9 @@ def products_due(weights: Weights, now: datetime) -> dict[int, dict[int, tuple[f
         "only": sorted(set(weights.stores)),
         "since": now - (now.date() - min(weights.days) + timedelta(days=2)),
         "now": now,
-        "stores": weights.stores,
-        "days": weights.days,
+        "keys": [
+            store * 1_000_000 + day.toordinal() - 1 for store, day in zip(weights.stores, weights.days, strict=True)
+        ],
         "bases": weights.bases,
         "shares": weights.shares,
     }
