@@ -100,6 +100,16 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="4", minute="15"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "escalation.plan_reviews": {
+        "task": "apps.escalation.tasks.plan_reviews",
+        "schedule": crontab(hour="5", minute="5"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
+    "escalation.remind_trainings": {
+        "task": "apps.escalation.tasks.remind_trainings",
+        "schedule": crontab(hour="5", minute="20", day_of_week="1"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

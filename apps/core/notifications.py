@@ -28,6 +28,7 @@ logger = structlog.get_logger(__name__)
 KINDS = {
     "risk_flag": "Risk flags",
     "tickets": "Tickets",
+    "training": "Training",
     "monitoring": "Monitoring of orders",
     "actions": "Action cards",
     "decision_log": "The decision log",

@@ -26,6 +26,7 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "actions.actioncard": (WORK, 10, "queue", "Queue"),
     "escalation.riskflag": (WORK, 20, "flag", "Risk flags"),
     "escalation.ticket": (WORK, 25, "mail", ""),
+    "escalation.review": (WORK, 28, "book", "Reviews"),
     "register.risk": (WORK, 30, "shield-alert", "Risk register"),
     "orders.order": (ORDERS, 10, "cart", ""),
     "orders.customer": (ORDERS, 20, "users", ""),

@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.escalation import metrics, outgoing, reports, routing
+from apps.escalation import metrics, outgoing, reports, reviews, routing, training
 from apps.escalation.sweep import database_now, sweep
 
 logger = structlog.get_logger(__name__)
@@ -58,3 +58,15 @@ def deliver_outgoing() -> int:
 def forget_outgoing() -> int:
     """Delete news that was sent long ago. Returns how many."""
     return outgoing.forget_old(now=timezone.now())
+
+
+@shared_task(time_limit=120, soft_time_limit=100, expires=20 * 3600)
+def plan_reviews() -> int:
+    """Plan the next review of each kind that has none. Returns how many were planned."""
+    return len(reviews.plan(now=timezone.now()))
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)
+def remind_trainings() -> int:
+    """Remind people of trainings that fall due; the same week, nobody is told twice. Returns how many reminders."""
+    return training.remind(now=timezone.now())

@@ -17,7 +17,7 @@ from apps.core.models import Delivery, Scope
 from apps.core.notifications import notify
 from apps.core.roles import Role
 from apps.core.tokens import issue
-from apps.escalation.models import RiskFlag, Ticket
+from apps.escalation.models import Review, ReviewItem, RiskFlag, Ticket
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register.services import record_risk
 from apps.subscriptions.models import (
@@ -101,6 +101,12 @@ def _ticket(scope: Scope) -> Model:
     return Ticket.objects.create(
         number=f"X-{Ticket.objects.count()}", subject="s", channel="email", scope=scope, created_at=now, updated_at=now
     )
+
+
+def _review(scope: Scope) -> Review:
+    review, _ = Review.objects.get_or_create(kind="weekly", defaults={"due_on": timezone.now().date()})
+    ReviewItem.objects.get_or_create(review=review, reason="r")
+    return review
 
 
 def _store(scope: Scope) -> Store:
@@ -248,6 +254,7 @@ ROWS: dict[str, Make] = {
     "django_celery_beat.periodictask": _periodic_task,
     "escalation.riskflag": _flag,
     "escalation.ticket": _ticket,
+    "escalation.review": _review,
     "register.risk": _risk,
     "actions.actioncard": lambda scope: CardFactory(scope=scope),
     "actions.execution": _execution,

@@ -78,6 +78,7 @@ READ_ONLY = (
         "django_celery_beat.periodictask",
         "escalation.riskflag",
         "escalation.ticket",
+        "escalation.review",
         "register.risk",
         "actions.actioncard",
         "actions.execution",
@@ -120,12 +121,18 @@ ASKS: dict[str, tuple[tuple[str, ...], str]] = {
     "subscriptions_factors": (("subscriptions.view_factorversion",), "get"),
 }
 _TICKETS = ("escalation.view_ticket", "escalation.work_ticket")
+_REVIEWS = ("escalation.view_review", "escalation.change_review")
 ASKS |= {
     f"escalation_ticket_{name}": (_TICKETS, "get")
     for name in ("wait", "resume", "resolve", "reopen", "close", "assign", "merge", "note", "edit")
 }
 ASKS |= {
     "escalation_ticket_reply": (_TICKETS, "post"),
+    "escalation_review_begin": (_REVIEWS, "post"),
+    "escalation_review_decide": (_REVIEWS, "get"),
+    "escalation_review_complete": (_REVIEWS, "get"),
+    "escalation_review_done": (_REVIEWS, "post"),
+    "escalation_review_minutes": (("escalation.view_review",), "get"),
     "escalation_ticket_new": (("escalation.view_ticket", "escalation.add_ticket"), "get"),
 }
 # For everybody on the staff.
@@ -140,6 +147,7 @@ SCOPED = (
         "core.scope",
         "escalation.riskflag",
         "escalation.ticket",
+        "escalation.review",
         "register.risk",
         "actions.actioncard",
         "actions.execution",
@@ -286,10 +294,14 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     approval = ApprovalFactory(subscription__scope=store)
     subscription = approval.subscription_id
     flag, ticket = (ROWS[f"escalation.{name}"](store).pk for name in ("riskflag", "ticket"))
+    review = ROWS["escalation.review"](store)
     arguments: dict[str, list[object]] = {
         **{name: [flag] for name in ASKS if name.startswith("escalation_riskflag_")},
         **{name: [ticket] for name in ASKS if name.startswith("escalation_ticket_")},
         "escalation_riskflag_move": [flag, "close"],
+        **{name: [review.pk] for name in ASKS if name.startswith("escalation_review_")},
+        "escalation_review_decide": [review.pk, review.items.get().pk],
+        "escalation_review_done": [review.pk, review.items.get().pk],
         "escalation_riskflag_tell": [flag, "to_risk"],
         "auth_user_password_change": [user.pk],
         "actions_rule": ["order-ageing"],
