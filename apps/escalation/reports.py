@@ -34,6 +34,8 @@ WINDOW = timedelta(days=7)
 """How far apart reports may be to be put together."""
 ALIKE = 0.5
 """Cosine from which two reports say nearly the same."""
+ALIKE_UNWEIGHED = 0.65
+"""The same before there are statistics, when common words count as much as telling ones."""
 CANDIDATES = 2_000
 """At most so many reports are compared with a new one."""
 RARE = 24
@@ -149,14 +151,14 @@ def most_alike(report: Report, known: Vocabulary) -> Report | None:
     """The report of the window that says most nearly the same, if any is alike; of equals the newest."""
     own = report.words or []
     best: tuple[float, datetime, int] | None = None
-    length = known.length(own)
+    length, least = known.length(own), ALIKE if known.telling else ALIKE_UNWEIGHED
     weights = {word: known.weight(word) ** 2 for word in own}
     for pk, at, others in candidates(report, known):
         shared = sum(weights.get(word, 0.0) for word in others)
-        if shared < ALIKE * length**2 * ALIKE:
+        if shared < (least * length) ** 2:
             continue  # too little in common, whatever else the other says
         alike = shared / (length * known.length(others))
-        if alike >= ALIKE and (best is None or (alike, at) > best[:2]):
+        if alike >= least and (best is None or (alike, at) > best[:2]):
             best = (alike, at, pk)
     return Report.objects.select_related("cluster").get(pk=best[2]) if best else None
 

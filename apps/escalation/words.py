@@ -58,13 +58,18 @@ class Vocabulary:
     reports: float = 0
     shares: Mapping[int, float] = field(default_factory=dict)
 
+    @property
+    def telling(self) -> bool:
+        """Whether there are enough reports to say which words are rare."""
+        return self.reports >= FEW
+
     def often(self, word: int) -> float:
         """In about how many reports a word is."""
         return self.shares.get(word, 0.0) * self.reports
 
     def weight(self, word: int) -> float:
         """What a word weighs: 1 if it is everywhere, more the rarer it is."""
-        if self.reports < FEW:
+        if not self.telling:
             return 1.0
         return math.log((1 + self.reports) / (1 + self.often(word))) + 1
 
