@@ -68,7 +68,7 @@ def resume(ticket: Ticket, now: datetime, *, reason: str, actor: User | None = N
             clocks.resume(clock=clock, now=now, reason=reason, actor=actor)
 
 
-def end(ticket: Ticket, now: datetime, *, reason: str, actor: User, met: bool) -> None:
+def end(ticket: Ticket, now: datetime, *, reason: str, actor: User | None, met: bool) -> None:
     """End all clocks: met, or with nothing to meet any more."""
     for clock in running(ticket).values():
         (clocks.meet if met else clocks.cancel)(clock=clock, now=now, reason=reason, actor=actor)

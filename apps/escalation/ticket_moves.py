@@ -23,6 +23,7 @@ from apps.escalation.ticket_binding import (
     CannotAssign,
     CannotMerge,
     Status,
+    WrongState,
     bind,
     entry,
     locked,
@@ -151,8 +152,26 @@ def close(*, ticket_id: int, seen_version: int, actor: User, now: datetime, reas
     return _moved(ticket, Status.CLOSED, "closed", actor, now, reason.strip()[:MAX_REASON], seen_version)
 
 
+@transaction.atomic
+def withdraw(*, ticket_id: int, reason: str, now: datetime) -> Ticket:
+    """Close a ticket that the product made and that is not needed any more; once more changes nothing.
+
+    Raises:
+        WrongState: somebody has answered it, so it is people's to close.
+    """
+    ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
+    if ticket.status == Status.CLOSED:
+        return ticket
+    bind(ticket, None, (Status.NEW, Status.OPEN))
+    if ticket.first_responded_at is not None:
+        raise WrongState(f"{ticket.number} has been answered; whoever answers it closes it.")
+    ticket_clocks.end(ticket, now, reason="Withdrawn", actor=None, met=False)
+    ticket.resolved_at = now
+    return _moved(ticket, Status.CLOSED, "withdrawn", None, now, reason.strip()[:MAX_REASON], ticket.version)
+
+
 def _moved(
-    ticket: Ticket, status: Ticket.Status, kind: str, actor: User, now: datetime, reason: str, seen_version: int
+    ticket: Ticket, status: Ticket.Status, kind: str, actor: User | None, now: datetime, reason: str, seen_version: int
 ) -> Ticket:
     """Put a ticket into a state, with its event, its news and its record."""
     before, ticket.status = ticket.status, status

@@ -31,11 +31,11 @@ from apps.escalation.ticket_binding import (
     save,
     write_event,
 )
-from apps.escalation.ticket_moves import assign, close, merge, reopen, resolve, resume, wait
+from apps.escalation.ticket_moves import assign, close, merge, reopen, resolve, resume, wait, withdraw
 
 __all__ = [
     "add_link", "assign", "close", "create", "edit", "merge", "note", "receive", "reopen", "reply", "resolve", "resume",
-    "wait",
+    "wait", "withdraw",
 ]  # fmt: skip
 
 Kind = TicketMessage.Kind

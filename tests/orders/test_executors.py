@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 
 from apps.actions.executors import EffectFailed, Job, executors
 from apps.actions.rules import rules
 from apps.core.http import PermanentFailure, TransientFailure
+from apps.escalation.models import Ticket
 from tests.actions.factories import CardFactory
 from tests.orders.factories import CustomerFactory, FulfillmentFactory, OrderFactory, StoreFactory
 from tests.support.admin_api import order_node
@@ -195,3 +197,34 @@ def test_who_asked_to_be_forgotten_is_not_written_to():
 def test_an_empty_text_is_not_sent():
     with pytest.raises(EffectFailed, match="no text"):
         effect("message_customer").execute(job(written_to(), message="  "))
+
+
+def test_a_ticket_is_opened_once_however_often_it_is_attempted(order):
+    card = CardFactory(
+        subject=f"order:{order.pk}", target=f"Order {order.number}", risk_tier="policy", scope=order.store.scope
+    )
+    one = job(card)
+    made = [effect("open_ticket").execute(one) for _ in range(2)]
+
+    ticket = Ticket.objects.get()
+    assert made == [{"ticket": ticket.number}] * 2
+    assert (ticket.order_reference, ticket.priority, ticket.scope) == (order.number, Ticket.Priority.URGENT, card.scope)
+    assert card.mitigation in ticket.summary
+    assert ticket.links.get().target == f"action_card:{card.pk}"
+
+
+def test_a_ticket_is_offered_even_for_orders_of_files(db):
+    card = CardFactory(subject=f"order:{OrderFactory(email='', customer=None).pk}")
+    assert effect("open_ticket").available(card)
+
+
+def test_rolling_back_closes_the_ticket_unless_it_was_answered(card):
+    opened = effect("open_ticket").execute(job(card))
+    effect("open_ticket").roll_back(job(card, result=opened))
+    assert effect("open_ticket").roll_back(job(card, result=opened)) == opened, "once more is the same"
+    assert Ticket.objects.get().status == Ticket.Status.CLOSED
+
+    answered = effect("open_ticket").execute(job(card))
+    Ticket.objects.filter(number=answered["ticket"]).update(first_responded_at=timezone.now())
+    with pytest.raises(EffectFailed, match="has been answered"):
+        effect("open_ticket").roll_back(job(card, result=answered))

@@ -48,7 +48,7 @@ class Settings(RuleSettings):
     mitigation="Ask the carrier where the parcel is, and tell the customer before the customer asks.",
     escalation="Escalate when the carrier has no trace of the parcel, or many parcels of one carrier are late.",
     rollback="Proactively contact customer with tracking update and apology",
-    actions=("message_customer", "tag_order", "annotate_order"),
+    actions=("message_customer", "tag_order", "annotate_order", "open_ticket"),
 )
 def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> Iterator[Hit]:
     """Parcels in transit, not delivered, longer on their way than their shipping method allows.

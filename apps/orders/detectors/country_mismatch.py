@@ -55,7 +55,7 @@ class Settings(RuleSettings):
     mitigation="Hold the order and ask the customer to confirm the address; a gift or a journey is explained in a sentence.",
     escalation="Escalate when the customer cannot be reached, or all three countries differ.",
     rollback="Release the hold and thank the customer for the confirmation.",
-    actions=("hold_order", "tag_order", "annotate_order"),
+    actions=("hold_order", "tag_order", "annotate_order", "open_ticket"),
 )
 def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> Iterator[Hit]:
     """Orders not sent yet whose countries of billing, shipping and browser do not fit each other.

@@ -46,7 +46,7 @@ class Settings(RuleSettings):
     mitigation="Hold the order and verify the buyer: a call back, a matching name on the card, delivery with signature.",
     escalation="Escalate when the buyer cannot be verified, or wants the goods sent faster or elsewhere.",
     rollback="Release the hold and tell the customer that the order goes on.",
-    actions=("hold_order", "tag_order", "annotate_order"),
+    actions=("hold_order", "tag_order", "annotate_order", "open_ticket"),
 )
 def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> Iterator[Hit]:
     """Orders above the amount, not sent yet, of customers who have no earlier order that still stands.

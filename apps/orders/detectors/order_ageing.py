@@ -46,7 +46,7 @@ def tier_of(age: timedelta, settings: Settings) -> Tier:
     mitigation="Contact the customer with an explanation and an estimated fulfillment date, and send the order.",
     escalation="Escalate when the order has waited longer than the urgent limit, or the stock is missing.",
     rollback="Contact customer with explanation and estimated fulfillment date",
-    actions=("message_customer", "tag_order", "annotate_order"),
+    actions=("message_customer", "tag_order", "annotate_order", "open_ticket"),
 )
 def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> Iterator[Hit]:
     """Unfulfilled orders older than the fulfillment promise, with no fulfillment scheduled.

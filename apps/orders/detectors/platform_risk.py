@@ -38,7 +38,7 @@ class Settings(RuleSettings):
     mitigation="Hold the order, read the platform's reasons, and verify the buyer or cancel before anything is sent.",
     escalation="Escalate when the goods have left already, or several orders of one buyer are warned of.",
     rollback="Release the hold and tell the customer that the order goes on.",
-    actions=("hold_order", "tag_order", "annotate_order"),
+    actions=("hold_order", "tag_order", "annotate_order", "open_ticket"),
 )
 def detect(*, now: datetime, settings: Settings, subjects: Subjects | None) -> Iterator[Hit]:
     """Orders that the platform calls a high risk, or recommends to cancel or to investigate, and that are not sent yet.
