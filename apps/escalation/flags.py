@@ -177,6 +177,7 @@ def move(
         actor=actor,
         dedupe_key=f"risk_flag:{flag.pk}:step:{event.pk}",
         news=flag.get_step_display(),
+        looked_at=chosen.source == flag.step,
     )
     outgoing.publish(outgoing.of_flag(flag, "flag.moved", str(event.pk), now))
     record(entry(flag, actor, f"risk_flag_{transition}", reason or chosen.label, before=facts["before"]))

@@ -3,9 +3,9 @@
 Pure, except that :func:`allowed` asks for a person's roles. Writing is done by :mod:`apps.escalation.flags`, deadlines are
 data of the protocol (:mod:`apps.escalation.levels`).
 
-Levels 1 and 2 are documented and wait for the weekly review. Level 3 goes to the team lead, then to the support manager, who
-hands confirmed risks over to Risk Management. Levels 4 and 5 are escalated at once. From Risk Management on, all take the
-same way: joint assessment, response plan, resolution, verification.
+Levels 1 and 2 are documented and wait for the weekly review, which closes them or keeps them for the next. Level 3 goes to
+the team lead, then to the support manager, who hands confirmed risks over to Risk Management. Levels 4 and 5 are escalated
+at once. From Risk Management on, all take the same way: joint assessment, response plan, resolution, verification.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         "close", "Close after review", Step.DOCUMENTED, Step.CLOSED, LEADS | RISK, "What the weekly review decided."
     ),
+    Transition("monitor", "Keep monitoring", Step.DOCUMENTED, Step.DOCUMENTED, LEADS | RISK, "What to watch for."),
     Transition("reject", "Not a risk", Step.DOCUMENTED, Step.REJECTED, LEADS | RISK, _WHY_NOT),
     Transition(
         "to_manager", "On to the manager", Step.LEAD_REVIEW, Step.MANAGER_REVIEW, LEADS, "Your initial assessment."

@@ -19,8 +19,21 @@ Target = Clock.Target
 A_DAY = 8 * 60  # minutes: the same business day, where no calendar says when that ends
 
 
-def begin(flag: RiskFlag, protocol: Protocol, now: datetime, *, actor: User | None, dedupe_key: str, news: str) -> None:
-    """Start the clocks of the flag's step and tell those whose turn it is; in the caller's transaction."""
+def begin(
+    flag: RiskFlag,
+    protocol: Protocol,
+    now: datetime,
+    *,
+    actor: User | None,
+    dedupe_key: str,
+    news: str,
+    looked_at: bool = False,
+) -> None:
+    """Start the clocks of the flag's step and tell those whose turn it is; in the caller's transaction.
+
+    Args:
+        looked_at: somebody kept the flag where it is, so nobody has to acknowledge it and nobody is told.
+    """
     if flag.step in ENDS or flag.step == RiskFlag.Step.PROPOSED:
         return
     stage = STAGES[flag.step]
@@ -28,6 +41,8 @@ def begin(flag: RiskFlag, protocol: Protocol, now: datetime, *, actor: User | No
     deadline = protocol.allowance(flag.level, flag.step)
     if deadline:
         _start(flag, Target.STEP, deadline, now, actor, f"{flag.get_step_display()}, {name}", protocol)
+    if looked_at:
+        return
     interval = protocol.interval(flag.level, flag.step)
     if interval and stage.acknowledged:
         _start(flag, Target.ACKNOWLEDGE, interval, now, actor, f"Acknowledgement, {name}", protocol)

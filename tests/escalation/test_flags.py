@@ -83,6 +83,13 @@ def test_a_documented_flag_is_closed_by_the_review_and_is_no_standing_risk(peopl
     assert not Risk.objects.exists()
 
 
+def test_what_is_monitored_waits_for_the_next_review_without_calling_anybody(people: dict[Role, User]) -> None:
+    flag = move(raised(level=2), "monitor", people[Role.TEAM_LEAD])
+    assert flag.step == "documented"
+    assert clock_of(flag, "step").due_at == LATER + minutes(7 * 24 * 60)
+    assert not Clock.objects.filter(flag=flag, target="acknowledge", status="running").exists()
+
+
 def test_deadlines_are_the_protocols(people: dict[Role, User]) -> None:
     critical, high, medium = raised(level=5), raised(level=4), raised(level=3)
     assert clock_of(critical, "step").due_at == NOON + minutes(15)
