@@ -248,7 +248,7 @@ MIGRATION_MODULES = {"knox": None}  # its own table of tokens would stand there 
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "rd_"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Riskdesk API",
-    "DESCRIPTION": "Action cards, risk scores of subscriptions, and the facts behind them.",
+    "DESCRIPTION": "Action cards, risk flags, tickets, risk scores of subscriptions, and the facts behind them.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
@@ -264,6 +264,9 @@ SPECTACULAR_SETTINGS = {
         "ApprovalStatus": "apps.subscriptions.models.Approval.Status",
         "RecalculationStatus": "apps.subscriptions.models.RecalculationRun.Status",
         "ExecutionStatus": "apps.actions.models.Execution.Status",
+        "TicketStatus": "apps.escalation.models.Ticket.Status",
+        "FlagStatus": "apps.escalation.models.RiskFlag.Status",
+        "ClockStatus": "apps.escalation.models.Clock.Status",
     },
 }
 

@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
     path("api/", include("apps.actions.urls")),
+    path("api/", include("apps.escalation.urls")),
     path("api/", include("apps.subscriptions.urls")),
     path("api/", include("apps.core.api_urls")),
     path("admin/", admin.site.urls),

@@ -67,6 +67,7 @@ class MissingInformation(DomainError):
 
     code = "missing_information"
     message = "Something is missing."
+    status = 422
 
 
 def locked(flag_id: int, actor: User) -> RiskFlag:

@@ -70,7 +70,7 @@ def of_ticket(ticket: Ticket, kind: str, at: datetime) -> News:
         "category": ticket.category.slug if ticket.category else None,
         "scope": ticket.scope.slug if ticket.scope else None,
         "version": ticket.version,
-        "url": f"{settings.SITE_URL}/api/tickets/{ticket.pk}/",
+        "url": f"{settings.SITE_URL}/api/tickets/{ticket.pk}",
     }
     return News(kind, f"{kind}:{ticket.pk}:{ticket.version}", facts, at)
 
@@ -85,7 +85,7 @@ def of_flag(flag: RiskFlag, kind: str, key: str, at: datetime) -> News:
         "indicator": flag.indicator,
         "scope": flag.scope.slug if flag.scope else None,
         "version": flag.version,
-        "url": f"{settings.SITE_URL}/api/flags/{flag.pk}/",
+        "url": f"{settings.SITE_URL}/api/flags/{flag.pk}",
     }
     return News(kind, f"{kind}:{flag.pk}:{key}", facts, at)
 

@@ -59,6 +59,7 @@ class CannotAssign(DomainError):
 
     code = "cannot_assign"
     message = "This person cannot work this ticket."
+    status = 422
 
 
 class CannotMerge(DomainError):
