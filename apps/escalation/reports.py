@@ -36,7 +36,7 @@ ALIKE = 0.5
 """Cosine from which two reports say nearly the same."""
 ALIKE_UNWEIGHED = 0.65
 """The same before there are statistics, when common words count as much as telling ones."""
-CANDIDATES = 2_000
+CANDIDATES = 1_000
 """At most so many reports are compared with a new one."""
 RARE = 24
 """So many of a report's words are sought by themselves, the rarest first."""
@@ -172,24 +172,30 @@ def candidates(report: Report, known: Vocabulary) -> list[tuple[int, datetime, l
 
 
 def telling(own: list[int], known: Vocabulary) -> Q:
-    """Which words to seek: single ones as long as they are rare, else pairs of the rarest that are common."""
+    """Which words to seek: single ones as long as they are rare, else pairs of those that are common, the rarest first."""
     rarest = sorted(own, key=known.often)
-    single: list[int] = []
-    rows = 0.0
-    for word in rarest[:RARE]:
-        rows += known.often(word)
-        if single and rows > CANDIDATES:
-            break
-        if rows <= CANDIDATES:
-            single.append(word)
-    common = [word for word in rarest if word not in single][:PAIRED]
+    single = [key[0] for key in _few([(known.often(word), [word]) for word in rarest[:RARE]])]
     sought = Q(words__overlap=single) if single else Q()
-    if len(single) < 2 and len(common) > 1:
-        for pair in combinations(common, 2):
-            sought |= Q(words__contains=list(pair))
-    if not sought:
-        sought = Q(words__contains=rarest)  # a single word, and a common one
+    if len(single) < 2:
+        common = [word for word in rarest if word not in single][:PAIRED]
+        both = [(known.often(a) * known.often(b) / max(known.reports, 1), [a, b]) for a, b in combinations(common, 2)]
+        pairs = _few(sorted(both))
+        if not single and not pairs:
+            pairs = [min(both)[1]] if both else [rarest]
+        for pair in pairs:
+            sought |= Q(words__contains=pair)
     return sought
+
+
+def _few(keys: list[tuple[float, list[int]]]) -> list[list[int]]:
+    """Those of the keys, by how many reports have each, that together do not bring more candidates than are compared."""
+    rows, chosen = 0.0, []
+    for often, key in keys:
+        rows += often
+        if rows > CANDIDATES:
+            break
+        chosen.append(key)
+    return chosen
 
 
 def _begin(report: Report) -> Cluster:
