@@ -67,8 +67,8 @@ _RAISE_FLAGS = frozenset({"escalation.view_riskflag", "escalation.add_riskflag"}
 _SEE_ESCALATION = frozenset(
     f"escalation.view_{model}"
     for model in (
-        "calendar", "cannedreply", "category", "cluster", "completion", "course", "document", "documentversion",
-        "proposal", "review", "team", "ticket",
+        "calendar", "calendarday", "cannedreply", "category", "cluster", "completion", "course", "document",
+        "documentversion", "member", "openhours", "proposal", "review", "team", "ticket",
     )
 )  # fmt: skip
 _WORK_TICKETS = _SEE_ESCALATION | {"escalation.add_ticket", "escalation.work_ticket"}
@@ -79,14 +79,18 @@ _LEAD_ESCALATION = frozenset(
         "escalation.change_cannedreply", "escalation.delete_cannedreply",
     }
 )  # fmt: skip
-_SET_UP_ESCALATION = frozenset(
-    f"escalation.{verb}_{model}" for verb in ("add", "change") for model in ("calendar", "category", "course", "team")
-) | {
-    "escalation.add_documentversion",
-    "escalation.view_endpoint",
-    "escalation.view_outgoingnews",
-    "escalation.change_outgoingnews",
-}
+_SET_UP_ESCALATION = (
+    frozenset(
+        f"escalation.{verb}_{name}" for verb in ("add", "change") for name in ("calendar", "category", "course", "team")
+    )
+    | frozenset(
+        f"escalation.{verb}_{name}"
+        for verb in ("add", "change", "delete")
+        for name in ("calendarday", "member", "openhours")
+    )
+    | {"escalation.add_documentversion", "escalation.view_endpoint", "escalation.view_outgoingnews"}
+    | {"escalation.change_outgoingnews"}
+)
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 

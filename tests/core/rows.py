@@ -17,7 +17,23 @@ from apps.core.models import Delivery, Scope
 from apps.core.notifications import notify
 from apps.core.roles import Role
 from apps.core.tokens import issue
-from apps.escalation.models import Review, ReviewItem, RiskFlag, Ticket
+from apps.escalation.models import (
+    Calendar,
+    CannedReply,
+    Category,
+    Cluster,
+    Course,
+    Document,
+    Endpoint,
+    OutgoingNews,
+    Phrase,
+    Proposal,
+    Review,
+    ReviewItem,
+    RiskFlag,
+    Team,
+    Ticket,
+)
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register.services import record_risk
 from apps.subscriptions.models import (
@@ -107,6 +123,37 @@ def _review(scope: Scope) -> Review:
     review, _ = Review.objects.get_or_create(kind="weekly", defaults={"due_on": timezone.now().date()})
     ReviewItem.objects.get_or_create(review=review, reason="r")
     return review
+
+
+def _calendar(scope: Scope) -> Calendar:
+    return Calendar.objects.get_or_create(slug=f"c-{scope.pk}", defaults={"name": f"Calendar {scope.pk}"})[0]
+
+
+def _team(scope: Scope) -> Model:
+    return Team.objects.get_or_create(scope=scope, defaults={"name": f"T{scope.pk}", "calendar": _calendar(scope)})[0]
+
+
+def _proposal(scope: Scope) -> Model:
+    now = timezone.now()
+    return Proposal.objects.create(
+        scope=scope, indicator="data", subject=f"tests:{Proposal.objects.count()}", title="t", score=1.0, level=3,
+        created_at=now, updated_at=now,
+    )  # fmt: skip
+
+
+def _cluster(scope: Scope) -> Model:
+    now = timezone.now()
+    return Cluster.objects.create(scope=scope, title="t", reports=2, customers=2, first_at=now, last_at=now)
+
+
+def _endpoint(scope: Scope) -> Endpoint:
+    return Endpoint.objects.get_or_create(name="e", defaults={"url": "https://hooks.example", "secret": "s"})[0]
+
+
+def _outgoing(scope: Scope) -> Model:
+    return OutgoingNews.objects.create(
+        endpoint=_endpoint(scope), kind="k", dedupe_key="d", body={}, created_at=timezone.now()
+    )
 
 
 def _store(scope: Scope) -> Store:
@@ -254,6 +301,17 @@ ROWS: dict[str, Make] = {
     "django_celery_beat.periodictask": _periodic_task,
     "escalation.riskflag": _flag,
     "escalation.ticket": _ticket,
+    "escalation.calendar": _calendar,
+    "escalation.cannedreply": lambda scope: CannedReply.objects.create(title="t", body="b"),
+    "escalation.category": lambda scope: Category.objects.create(slug="c", name="c"),
+    "escalation.cluster": _cluster,
+    "escalation.course": lambda scope: Course.objects.create(slug="c", title="c"),
+    "escalation.document": lambda scope: Document.objects.get_or_create(slug="d", title="d", owner="o")[0],
+    "escalation.endpoint": _endpoint,
+    "escalation.outgoingnews": _outgoing,
+    "escalation.phrase": lambda scope: Phrase.objects.create(indicator="data", text="tests only", weight=1, reason="r"),
+    "escalation.proposal": _proposal,
+    "escalation.team": _team,
     "escalation.review": _review,
     "register.risk": _risk,
     "actions.actioncard": lambda scope: CardFactory(scope=scope),

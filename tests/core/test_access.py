@@ -40,6 +40,11 @@ OFFERED: dict[str, frozenset[str]] = {
     "subscriptions.subscription": frozenset({"view", "add"}),
     "subscriptions.retrypolicyversion": frozenset({"view", "add"}),
     "subscriptions.paymentprovider": frozenset({"view", "add", "change"}),
+    "escalation.cannedreply": frozenset(VERBS),
+    **{
+        f"escalation.{name}": frozenset({"view", "add", "change"})
+        for name in ("calendar", "category", "course", "endpoint", "phrase", "team")
+    },
 }
 OF_A_SUBSCRIPTION = {
     "subscriptions.renewalattempt",
@@ -79,6 +84,10 @@ READ_ONLY = (
         "escalation.riskflag",
         "escalation.ticket",
         "escalation.review",
+        "escalation.proposal",
+        "escalation.cluster",
+        "escalation.document",
+        "escalation.outgoingnews",
         "register.risk",
         "actions.actioncard",
         "actions.execution",
@@ -133,6 +142,15 @@ ASKS |= {
     "escalation_review_complete": (_REVIEWS, "get"),
     "escalation_review_done": (_REVIEWS, "post"),
     "escalation_review_minutes": (("escalation.view_review",), "get"),
+    "escalation_calendar_propose": (("escalation.change_calendar",), "get"),
+    "escalation_calendar_activate": (("escalation.change_calendar",), "get"),
+    "escalation_course_standing": (("escalation.view_course",), "get"),
+    "escalation_course_record": (("escalation.view_course", "escalation.add_completion"), "get"),
+    "escalation_document_draft": (("escalation.view_document", "escalation.add_documentversion"), "get"),
+    "escalation_document_reviewed": (("escalation.view_document", "escalation.approve_documentversion"), "post"),
+    "escalation_document_approve": (("escalation.view_document", "escalation.approve_documentversion"), "get"),
+    "escalation_proposal_confirm": (("escalation.view_proposal", "escalation.decide_proposal"), "get"),
+    "escalation_proposal_reject": (("escalation.view_proposal", "escalation.decide_proposal"), "get"),
     "escalation_ticket_new": (("escalation.view_ticket", "escalation.add_ticket"), "get"),
 }
 # For everybody on the staff.
@@ -148,6 +166,10 @@ SCOPED = (
         "escalation.riskflag",
         "escalation.ticket",
         "escalation.review",
+        "escalation.proposal",
+        "escalation.cluster",
+        "escalation.document",
+        "escalation.outgoingnews",
         "register.risk",
         "actions.actioncard",
         "actions.execution",
@@ -295,11 +317,14 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     subscription = approval.subscription_id
     flag, ticket = (ROWS[f"escalation.{name}"](store).pk for name in ("riskflag", "ticket"))
     review = ROWS["escalation.review"](store)
+    made = {name: ROWS[f"escalation.{name}"](store).pk for name in ("calendar", "document", "proposal")}
     arguments: dict[str, list[object]] = {
         **{name: [flag] for name in ASKS if name.startswith("escalation_riskflag_")},
         **{name: [ticket] for name in ASKS if name.startswith("escalation_ticket_")},
         "escalation_riskflag_move": [flag, "close"],
         **{name: [review.pk] for name in ASKS if name.startswith("escalation_review_")},
+        **{name: [made[name.split("_")[1]]] for name in ASKS if name.split("_")[1] in made},
+        "escalation_document_approve": [made["document"], 1],
         "escalation_review_decide": [review.pk, review.items.get().pk],
         "escalation_review_done": [review.pk, review.items.get().pk],
         "escalation_riskflag_tell": [flag, "to_risk"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from apps.escalation.querysets import InScopeQuerySet
+
 
 class Team(models.Model):
     """People who answer together. Its tickets and flags belong to its scope."""
@@ -13,6 +15,8 @@ class Team(models.Model):
     name = models.CharField(max_length=120, unique=True)
     calendar = models.ForeignKey("escalation.Calendar", models.PROTECT, related_name="teams")
     active = models.BooleanField(default=True)
+
+    objects = InScopeQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

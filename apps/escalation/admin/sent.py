@@ -1,0 +1,99 @@
+"""News to other systems: where it goes, what went, and what was given up."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.core.admin import ReadOnlyAdmin
+from apps.core.templatetags.desk import badge
+from apps.escalation import outgoing
+from apps.escalation.admin.asking import person
+from apps.escalation.admin.setup import Undeletable
+from apps.escalation.admin.shared import when
+from apps.escalation.models import Endpoint, OutgoingNews
+
+TONES = {"pending": "info", "sent": "ok", "dead": "bad"}
+
+
+class EndpointForm(forms.ModelForm):
+    """An endpoint. Its secret is entered, never shown."""
+
+    secret = forms.CharField(
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        required=False,
+        max_length=500,
+        help_text="Signs each delivery. Empty: the one that is there stays.",
+    )
+
+    class Meta:
+        model = Endpoint
+        fields = ["name", "url", "secret", "kinds", "active"]
+
+    def clean_secret(self) -> str:
+        """What was entered, or what is there."""
+        given: str = self.cleaned_data["secret"]
+        if not given and not self.instance.pk:
+            raise forms.ValidationError("An endpoint needs a secret.")
+        return given or self.instance.secret
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(Undeletable):
+    """Where news of flags and tickets goes."""
+
+    form = EndpointForm
+    list_display = ["name", "url", "active"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Who may only look never sees the secret."""
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return ["name", "url", "secret", "kinds", "active"] if may else ["name", "url", "kinds", "active"]
+
+
+@admin.register(OutgoingNews)
+class OutgoingNewsAdmin(ReadOnlyAdmin):
+    """What went out; the dead letters are those that were given up, each with its reason."""
+
+    list_display = ["kind", "endpoint", "state", "attempts", "problem", "made", "went"]
+    list_filter = ["status", "endpoint"]
+    list_select_related = ["endpoint"]
+    list_per_page = 50
+    show_full_result_count = False
+    sortable_by: ClassVar[list[str]] = []
+    actions = ["send_again"]
+    fields: ClassVar[list[Any]] = [
+        "id", "kind", "endpoint", "state", "attempts", "last_error", "body", "created_at", "next_attempt_at", "sent_at",
+    ]  # fmt: skip
+
+    @admin.display(description="status")
+    def state(self, news: OutgoingNews) -> SafeString:
+        return badge(TONES[news.status], news.get_status_display())
+
+    @admin.display(description="last error")
+    def problem(self, news: OutgoingNews) -> SafeString:
+        return format_html('<span class="clip" title="{0}">{0}</span>', news.last_error)
+
+    @admin.display(description="made")
+    def made(self, news: OutgoingNews) -> SafeString:
+        return when(news.created_at)
+
+    @admin.display(description="sent")
+    def went(self, news: OutgoingNews) -> SafeString:
+        return when(news.sent_at)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(outgoing.MANAGE)
+
+    @admin.action(description="Send given up news again", permissions=["replay"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutgoingNews]) -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        count = outgoing.replay(news_ids=ids, actor=person(request), now=timezone.now())
+        self.message_user(request, f"{count} of {len(ids)} will be sent again; only given up news is.")
