@@ -1,0 +1,1 @@
+"""The demonstration of the escalation: a ticket desk, and flags on every rung."""
