@@ -17,7 +17,7 @@ class Settings(SignSettings):
     days: int = Field(28, ge=7, le=365, title="Baseline", description="Days before that say what is usual.")
     shortest: int = Field(7, ge=2, le=365, title="From", description="Days of history below which nothing is judged.")
     rate: float = Field(
-        0.001, gt=0, le=0.2, title="False discovery rate", description="Over the categories judged at once."
+        0.01, gt=0, le=0.2, title="False discovery rate", description="Over the categories judged at once."
     )
     at_least: int = Field(5, ge=2, le=10_000, title="At least", description="Reports in the last day.")
     times: float = Field(2.0, ge=1, le=100, title="Times", description="How many times the usual it has to be.")
