@@ -15,7 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from apps.escalation.models import Phrase
+
+logger = structlog.get_logger(__name__)
 
 WORDING = Path(__file__).resolve().parent / "wording"
 LONGEST = 20_000
@@ -92,11 +96,13 @@ def _match(phrase: _Compiled, line: str) -> Match | None:
 @lru_cache(maxsize=64)
 def _compiled(phrases: tuple[tuple[str, float, str], ...]) -> tuple[_Compiled, ...]:
     """Kept by what the phrases are, so that an edited row counts from the next message on."""
-    return tuple(
-        _Compiled(frozenset(_whole(text)), re.compile(pattern(text)), weight, reason)
-        for text, weight, reason in phrases
-        if any(_whole(text)) or "*" in text
-    )
+    compiled = []
+    for text, weight, reason in phrases:
+        try:
+            compiled.append(_Compiled(frozenset(_whole(text)), re.compile(pattern(text)), weight, reason))
+        except ValueError:  # written past the form; the other phrases still count
+            logger.warning("phrase_invalid", phrase=text)
+    return tuple(compiled)
 
 
 def _whole(text: str) -> Iterator[str]:

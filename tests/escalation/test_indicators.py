@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,9 @@ def test_a_phrase_counts_once_and_doubts_are_taken_away() -> None:
 def test_a_phrase_begins_and_ends_with_a_word(phrase: str) -> None:
     with pytest.raises(ValueError, match="begins and ends"):
         pattern(phrase)
+    with pytest.raises(ValidationError, match="begins and ends"):
+        Phrase(text=phrase).clean()
+    assert judged("my data was hacked", (phrase, 5.0), ("hack*", 1.0)) == 1.0
 
 
 @given(st.text(max_size=400))

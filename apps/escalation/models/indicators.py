@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -31,6 +32,16 @@ class Phrase(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+    def clean(self) -> None:
+        """A gap at an end would say nothing.
+
+        Raises:
+            ValidationError: the text does not begin and end with a word.
+        """
+        words = self.text.split()
+        if not words or "*" in (words[0], words[-1]):
+            raise ValidationError({"text": "A phrase begins and ends with a word."})
 
 
 class Cluster(models.Model):
