@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from stdnum import iban, luhn
 from stdnum.us import rtn
 
-from apps.core.sensitive.spans import Span, digits_of
+from apps.core.sensitive.spans import Span, digits_of, many_digits
 
-_CARD = re.compile(r"(?<![\w])(?<!\d[.,])\d(?:[ .-]{0,2}\d){12,18}(?![\w])(?![.,]\d)", re.ASCII)
+_RUN = re.compile(r"(?<![\w])(?<!\d[.,])\d(?:[ .-]{0,2}\d){12,80}(?![\w])", re.ASCII)
+_GROUP = re.compile(r"\d+")
 # Ranges of issuers and lengths, ISO/IEC 7812-1. Visa's 13 digits are left out: such cards are gone, and shops number
 # orders with 13 digits.
 _ISSUERS = re.compile(
@@ -27,6 +28,7 @@ _SAID = re.compile(
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?=[ -]?[A-Za-z0-9]{2})")
 _ALNUM = re.compile(r"[ -]?[A-Za-z0-9]")
 _LONGEST, _SHORTEST = 34, 15
+_LONGEST_CARD = 19
 _ACCOUNT = re.compile(
     r"(?<![\w\[])(?:(?:bank|giro|checking|savings|current) ?(?:account|acct|a/c)|a/c|acct|account (?:number|no|nr|num)|"
     r"konto(?:nummer|nr)?|n[uú]mero de cuenta|cuenta bancaria|compte bancaire|conto corrente|bsb|clabe)\b"
@@ -45,34 +47,34 @@ _ROUTING = re.compile(
 
 def find_cards(text: str) -> Iterator[Span]:
     """Payment cards: an issuer's range and length, and Luhn's check digit."""
-    for found in _CARD.finditer(text):
-        digits = digits_of(found[0])
-        if _ISSUERS.fullmatch(digits) and luhn.is_valid(digits):
-            yield Span(*found.span(), "card")
-            continue
-        # An expiry year or a security code may follow the number.
-        for length in (16, 15, 14):
-            if digits[length:] and _ISSUERS.fullmatch(digits[:length]) and luhn.is_valid(digits[:length]):
-                end = _after(found[0], length)
-                if found[0][end] in " ":
-                    yield Span(found.start(), found.start() + end, "card")
-                break
+    for run in _RUN.finditer(text):
+        yield from _cards_in(text, run.start(), run.end())
     for found in _SAID.finditer(text):
         if luhn.is_valid(digits_of(found["value"])):
             yield Span(*found.span("value"), "card")
 
 
-def _after(text: str, count: int) -> int:
-    """The place after so many digits."""
-    for place, char in enumerate(text):
-        count -= char.isdigit()
-        if not count:
-            return place + 1
-    return len(text)
+def _cards_in(text: str, start: int, end: int) -> Iterator[Span]:
+    """Cards in a run of groups of digits: an order number may stand before them, an expiry or a code after them."""
+    groups = [found.span() for found in _GROUP.finditer(text, start, end)]
+    place = 0
+    while place < len(groups):
+        digits, step = "", 1
+        for last in range(place, len(groups)):
+            digits += text[slice(*groups[last])]
+            if len(digits) > _LONGEST_CARD:
+                break
+            if _ISSUERS.fullmatch(digits) and luhn.is_valid(digits):
+                yield Span(groups[place][0], groups[last][1], "card")
+                step = last - place + 1
+                break
+        place += step
 
 
 def find_accounts(text: str) -> Iterator[Span]:
     """IBANs by their check digits, other accounts by the words before them."""
+    if not many_digits(text):
+        return
     for found in _IBAN.finditer(text):
         end = _iban_end(text, found.start())
         if end:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import phonenumbers
 from phonenumbers import NumberParseException
 
-from apps.core.sensitive.spans import Span, digits_of, orderly
+from apps.core.sensitive.spans import Span, digits_of, many_digits, orderly
 
 # Where national numbers without a country code are looked for, the likeliest first.
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR")
@@ -34,7 +34,7 @@ _GROUPED = re.compile(
 )
 _DATE = re.compile(r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})")
 _MONEY_AFTER = re.compile(
-    r"\s?(?:%|€|\$|£|¥|EUR|USD|GBP|CHF|dollars?|euros?|pounds?|kg|g|ml|cm|mm|pcs|units|stück)", re.IGNORECASE
+    r"\s?(?:[%€$£¥]|(?:EUR|USD|GBP|CHF|dollars?|euros?|pounds?|kg|g|ml|cm|mm|pcs|units|stück)\b)", re.IGNORECASE
 )
 _V4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![\w])(?!\.\d)", re.ASCII)
 _V6 = re.compile(
@@ -55,6 +55,8 @@ def find_emails(text: str) -> Iterator[Span]:
 
 def find_phones(text: str) -> Iterator[Span]:
     """Phone numbers: with a country code, grouped as phone numbers are, or where the words say so."""
+    if not many_digits(text):
+        return
     for found in _PHONE.finditer(text):
         number, start = found[0], found.start()
         if _DATE.search(number) or orderly(text, start) or _MONEY_AFTER.match(text, found.end()):

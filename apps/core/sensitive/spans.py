@@ -26,6 +26,7 @@ _ORDERLY = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = 48
+_FIVE_DIGITS = re.compile(r"(?:\d\D*){5}")
 
 
 def orderly(text: str, start: int) -> bool:
@@ -36,3 +37,8 @@ def orderly(text: str, start: int) -> bool:
 def digits_of(text: str) -> str:
     """The digits of a text, without what stands between them."""
     return "".join(char for char in text if char.isdigit())
+
+
+def many_digits(text: str) -> bool:
+    """Whether a text has enough digits for a number of a person; most messages have not, which is cheap to see."""
+    return _FIVE_DIGITS.search(text) is not None
