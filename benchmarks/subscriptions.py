@@ -97,11 +97,36 @@ def fill(size: int, attempts: int) -> None:
     values = {"now": f"'{NOW.isoformat()}'::timestamptz", "size": size, "attempts": attempts}
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica; SET maintenance_work_mem = '512MB'")
+        later = _without_indexes(cursor)
         for table, statement in FILL.items():
             begun = time.monotonic()
             cursor.execute(statement.format(**values))
             print(f"  {table:<32} {cursor.rowcount:>12,} rows {time.monotonic() - begun:6.1f} s", flush=True)
+        begun = time.monotonic()
+        for statement in later:
+            cursor.execute(statement)
         cursor.execute("VACUUM ANALYZE")
+        print(f"  {'indexes and statistics':<32} {'':>17} {time.monotonic() - begun:6.1f} s", flush=True)
+
+
+_INDEXES = """
+    SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+        format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE contype = 'u' AND conrelid = ANY(%s::regclass[])
+    UNION ALL
+    SELECT format('DROP INDEX %%I', indexname), indexdef FROM pg_indexes JOIN pg_class ON relname = indexname
+    WHERE tablename = ANY(%s) AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = pg_class.oid)
+"""
+
+
+def _without_indexes(cursor: Any) -> list[str]:
+    """Drop the indexes and unique constraints of the filled tables; the statements that make them again."""
+    tables = [table for table in FILL if table.startswith("subscription")]
+    cursor.execute(_INDEXES, [tables, tables])
+    found = cursor.fetchall()
+    for drop, _ in found:
+        cursor.execute(drop)
+    return [make for _, make in found]
 
 
 def recalculate(day: int, batch_size: int) -> dict[str, Any]:
