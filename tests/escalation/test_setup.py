@@ -11,6 +11,7 @@ from django.test import Client
 from apps.core.models import User
 from apps.core.roles import Role
 from apps.escalation import calendars, documents, holiday_days, levels
+from apps.escalation.admin.setup import DayForm
 from apps.escalation.levels import InvalidProtocol
 from apps.escalation.models import CalendarDay, Clock, DocumentVersion, Proposal, RiskFlag
 from tests.core.factories import person
@@ -125,3 +126,13 @@ def test_a_proposal_is_confirmed_or_rejected_with_a_reason(client: Client) -> No
 def test_the_training_page_shows_ones_own_to_an_agent(client: Client) -> None:
     client.force_login(person(Role.SUPPORT_AGENT))
     assert "These are your own" in client.get("/admin/escalation/course/standing/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [("", []), ("09:00-12:00, 13:00-24:00", [[540, 720], [780, 1440]]), ("12:00-09:00", None), ("9-12", None)],
+)
+def test_half_days_are_written_as_times(words: str, minutes: list[list[int]] | None) -> None:
+    form = DayForm({"day": "2026-12-24", "name": "Christmas Eve", "intervals": words})
+    assert form.is_valid() is (minutes is not None)
+    assert form.cleaned_data.get("intervals") == minutes

@@ -80,10 +80,43 @@ class HoursInline(admin.TabularInline):
     extra = 1
 
 
+class DayForm(forms.ModelForm):
+    """A day that differs, with its hours as times of day."""
+
+    intervals = forms.CharField(
+        label="Open",
+        required=False,
+        max_length=120,
+        help_text="Such as 09:00-12:00, 13:00-15:00; empty: closed all day.",
+    )
+
+    class Meta:
+        model = CalendarDay
+        fields = ["day", "name", "intervals", "active"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["intervals"] = ", ".join(
+            f"{clock_words(opens)}-{clock_words(closes)}" for opens, closes in self.instance.intervals
+        )
+
+    def clean_intervals(self) -> list[list[int]]:
+        """In minutes after midnight, in order, none inside another."""
+        found = []
+        for words in filter(None, (part.strip() for part in self.cleaned_data["intervals"].split(","))):
+            opens, _, closes = words.partition("-")
+            found.append([minutes_of(opens), minutes_of(closes)])
+        edges = [edge for pair in found for edge in pair]
+        if edges != sorted(set(edges)):
+            raise ValidationError("Each interval closes after it opens, and they stand in order.")
+        return found
+
+
 class DaysInline(admin.TabularInline):
     """Days that differ."""
 
     model = CalendarDay
+    form = DayForm
     fields: ClassVar[list[Any]] = ["day", "name", "intervals", "source", "active"]
     readonly_fields: ClassVar[list[str]] = ["source"]
     extra = 1
