@@ -108,7 +108,7 @@ def test_each_piece_of_information_of_a_handover_is_required(one: Transition, le
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("step", [*STAGES, *ENDS])
+@pytest.mark.parametrize("step", [*STAGES, *sorted(ENDS)])
 def test_ways_that_the_ladder_does_not_have_are_refused(step: str) -> None:
     boss = person(Role.ADMINISTRATOR)
     flag = standing("documented")
