@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+import structlog
 from django.conf import settings as project
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
@@ -29,6 +30,12 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
     first = int(database_number(project.REDIS_URL))
     for offset, spec in enumerate(specs):
         spec.env["REDIS_URL"] = numbered(project.REDIS_URL, first + offset)
+
+
+@pytest.fixture(autouse=True)
+def _log_context_of_its_own() -> None:
+    """What a task or request of another test bound to the log stays out of this one."""
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(autouse=True)

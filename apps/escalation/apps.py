@@ -8,6 +8,11 @@ class EscalationConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are loaded by now, so the indicators may use them.
+        from apps.core.audit import audit
+        from apps.escalation import models
         from apps.escalation.signs import indicators
 
         indicators.discover("apps.escalation.indicators")
+        for model in (models.Calendar, models.CannedReply, models.Category, models.Course, models.Phrase, models.Team):
+            audit(model)
+        audit(models.Endpoint, mask=["secret"])

@@ -152,7 +152,11 @@ def _endpoint(scope: Scope) -> Endpoint:
 
 def _outgoing(scope: Scope) -> Model:
     return OutgoingNews.objects.create(
-        endpoint=_endpoint(scope), kind="k", dedupe_key="d", body={}, created_at=timezone.now()
+        endpoint=_endpoint(scope),
+        kind="k",
+        dedupe_key=f"d{OutgoingNews.objects.count()}",
+        body={},
+        created_at=timezone.now(),
     )
 
 
@@ -302,14 +306,16 @@ ROWS: dict[str, Make] = {
     "escalation.riskflag": _flag,
     "escalation.ticket": _ticket,
     "escalation.calendar": _calendar,
-    "escalation.cannedreply": lambda scope: CannedReply.objects.create(title="t", body="b"),
-    "escalation.category": lambda scope: Category.objects.create(slug="c", name="c"),
+    "escalation.cannedreply": lambda scope: CannedReply.objects.get_or_create(title="t", body="b")[0],
+    "escalation.category": lambda scope: Category.objects.get_or_create(slug="c", name="c")[0],
     "escalation.cluster": _cluster,
-    "escalation.course": lambda scope: Course.objects.create(slug="c", title="c"),
+    "escalation.course": lambda scope: Course.objects.get_or_create(slug="c", title="c")[0],
     "escalation.document": lambda scope: Document.objects.get_or_create(slug="d", title="d", owner="o")[0],
     "escalation.endpoint": _endpoint,
     "escalation.outgoingnews": _outgoing,
-    "escalation.phrase": lambda scope: Phrase.objects.create(indicator="data", text="tests only", weight=1, reason="r"),
+    "escalation.phrase": lambda scope: Phrase.objects.get_or_create(
+        indicator="data", text="tests only", defaults={"weight": 1, "reason": "r"}
+    )[0],
     "escalation.proposal": _proposal,
     "escalation.team": _team,
     "escalation.review": _review,

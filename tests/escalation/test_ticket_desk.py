@@ -108,7 +108,7 @@ def test_assigning_to_a_colleague_and_back_to_the_queue(desk: Client, store: Sco
 def test_merging_by_number(desk: Client, store: Scope) -> None:
     first, second, foreign = made(store), made(store, subject="again"), made(ScopeFactory())
     refused = desk.post(step(second, "merge"), {"seen": second.version, "into": foreign.number})
-    assert (refused.status_code, "no such ticket" in refused.content.decode()) == (400, True)
+    assert (refused.status_code, "no such ticket" in refused.content.decode()) == (422, True)
     assert desk.post(step(second, "merge"), {"seen": second.version, "into": first.number.lower()}).status_code == 302
     second.refresh_from_db()
     assert second.merged_into == first
@@ -120,7 +120,7 @@ def test_a_new_ticket_asks_for_what_its_category_needs(desk: Client, store: Scop
     key = desk.get(f"{LIST}new/").context["form"].initial["key"]
     given = {"key": key, "subject": "s", "channel": "phone", "priority": 2, "category": category.pk, "scope": store.pk}
     refused = desk.post(f"{LIST}new/", given)
-    assert (refused.status_code, "Late needs it." in refused.content.decode()) == (400, True)
+    assert (refused.status_code, "Late needs it." in refused.content.decode()) == (422, True)
     given["order_reference"] = "#1001"
     assert [desk.post(f"{LIST}new/", given).status_code for _ in range(2)] == [302, 302]
     assert Ticket.objects.count() == 1

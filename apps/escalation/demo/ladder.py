@@ -156,11 +156,15 @@ def _proposals(scopes: dict[str, Scope], now: datetime) -> None:
 
 
 def _reviews_held(people: dict[str, User], now: datetime) -> None:
-    """A weekly review that was completed a week ago; nothing was on its agenda yet."""
+    """A weekly review that was completed a week ago; what other parts of the demo had raised was taken note of."""
     then = now - 7 * DAY
     reviews.plan(now=then)
     weekly = Review.objects.get(kind=Review.Kind.WEEKLY)
     reviews.begin(review_id=weekly.pk, actor=people["director"], now=then)
+    for item in weekly.items.filter(decision="").order_by("pk"):
+        reviews.decide(
+            item_id=item.pk, decision="Known, and being worked on.", actor=people["director"], now=then + HOUR / 2
+        )
     reviews.complete(review_id=weekly.pk, notes="A quiet week.", actor=people["director"], now=then + HOUR)
 
 
