@@ -1,13 +1,15 @@
-"""Proposing a calendar's holidays from the ``holidays`` package; a person activates what holds."""
+"""A calendar's public holidays and half days as proposals; a person activates what holds."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 
-import holidays
 from django.db import transaction
 
+from apps.core import public_holidays
+from apps.core.business_time import BusinessTimeError
 from apps.core.decisions import Entry, record
 from apps.core.errors import DomainError
 from apps.core.models import User
@@ -16,26 +18,17 @@ from apps.escalation.binding import SCOPE, NotAllowed
 from apps.escalation.models import Calendar, CalendarDay
 
 CHANGE = "escalation.change_calendar"
-YEARS = range(2000, 2101)
 
 
 class UnknownRegion(DomainError):
-    """The package has no holidays of this country or region."""
+    """No holidays are known of this country, region or year; the message says which."""
 
     code = "unknown_region"
-
-    def __init__(self, region: str) -> None:
-        super().__init__(f"There are no holidays known of {region!r}; use a code such as DE or DE-BE.")
-
-
-def countries() -> list[str]:
-    """Codes of the countries whose holidays are known."""
-    return sorted(holidays.list_supported_countries())
 
 
 @transaction.atomic
 def propose(*, calendar: Calendar, region: str, year: int, actor: User) -> int:
-    """Add the holidays of a region and a year as proposals, which count only when they are activated. Days that stand in
+    """Add the holidays and half days of a region and a year as proposals, which count only when they are activated. Days that stand in
     the calendar already stay as they are.
 
     Args:
@@ -45,25 +38,29 @@ def propose(*, calendar: Calendar, region: str, year: int, actor: User) -> int:
         How many days are new.
 
     Raises:
-        UnknownRegion: the package does not know the region, or the year is none.
+        UnknownRegion: nothing is known of the region, or of the year.
         NotAllowed: the person does not change calendars.
     """
     if not actor.is_active or not actor.has_perm(CHANGE):
         raise NotAllowed
     country, _, part = region.strip().upper().partition("-")
-    if year not in YEARS:
-        raise UnknownRegion(f"{region} {year}")
+    weekly: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for hours in calendar.hours.all():
+        weekly[hours.weekday].append((hours.opens, hours.closes))
     try:
-        found = holidays.country_holidays(country, subdiv=part or None, years=year)
-    except NotImplementedError:
-        raise UnknownRegion(region) from None
+        found = public_holidays.propose(country, year, part, weekly)
+    except BusinessTimeError as error:
+        raise UnknownRegion(f"{error.message} Use a code such as DE or DE-BE.") from None
     known = set(calendar.days.values_list("day", flat=True))
     source = f"holidays:{country}{'-' + part if part else ''}"[:40]
     new = [
-        CalendarDay(calendar=calendar, day=day, name=name[:120], source=source)
-        for day, name in sorted(found.items())
-        if day not in known
-    ]
+        CalendarDay(
+            calendar=calendar, day=one.day, name=f"{one.reason}{': ' if one.note else ''}{one.note}"[:120],
+            intervals=[list(interval) for interval in one.intervals], source=source,
+        )
+        for one in found
+        if one.day not in known
+    ]  # fmt: skip
     CalendarDay.objects.bulk_create(new)
     return len(new)
 

@@ -87,8 +87,19 @@ def test_holidays_count_once_they_are_active_and_move_running_deadlines() -> Non
 
 
 def test_an_unknown_region_is_refused() -> None:
-    with pytest.raises(holiday_days.UnknownRegion):
+    with pytest.raises(holiday_days.UnknownRegion, match=r"country .XX."):
         holiday_days.propose(calendar=calendars.business(), region="XX", year=2026, actor=person(Role.SUPPORT_MANAGER))
+
+
+def test_half_days_are_proposed_with_the_hours_that_are_left() -> None:
+    row = calendars.business()
+    row.hours.all().delete()
+    for weekday in range(7):
+        row.hours.create(weekday=weekday, opens=540, closes=1020)
+    holiday_days.propose(calendar=row, region="IS", year=2026, actor=person(Role.SUPPORT_MANAGER))
+    proposed = {str(day.day): day.intervals for day in row.days.all()}
+    assert proposed["2026-12-24"] == [[540, 780]], "Christmas Eve, from 1pm"
+    assert proposed["2026-12-25"] == []
 
 
 def test_the_calendars_pages_take_times_of_day(client: Client) -> None:
