@@ -25,7 +25,7 @@ class RiskAdmin(ScopedAdmin, ReadOnlyAdmin):
 
     @admin.display(description="level", ordering="level")
     def level_badge(self, risk: Risk) -> SafeString:
-        return badge("bad" if risk.level >= 4 else "warn" if risk.level == 3 else "low", str(risk.level))
+        return badge("bad" if (risk.level or 0) >= 4 else "warn" if risk.level == 3 else "low", str(risk.level or "–"))
 
     @admin.display(description="recorded", ordering="recorded_at")
     def age(self, risk: Risk) -> SafeString:
