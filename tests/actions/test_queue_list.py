@@ -10,9 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.actions.admin.paging import EXACT_UP_TO, EstimatedPaginator
 from apps.actions.models import ActionCard, SavedView
 from apps.core.models import User
+from apps.core.paging import EXACT_UP_TO, EstimatedPaginator
 from apps.core.roles import Role
 from tests.actions.desk import NOW, QUEUE, make_card
 from tests.core.factories import ScopeFactory, person

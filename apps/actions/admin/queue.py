@@ -22,10 +22,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 from apps.actions.admin import bulk, dashboard, decisions, detail, views
 from apps.actions.admin.filters import DECIDED, EVERY, AgeFilter, ImpactFilter, ScopeFilter, StatusFilter
-from apps.actions.admin.paging import EstimatedPaginator
 from apps.actions.home import ICONS
 from apps.actions.models import ActionCard
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import ago, badge, icon, money
 
 DECIDE = "actions.decide_actioncard"

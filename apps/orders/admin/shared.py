@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.actions.admin.paging import EstimatedPaginator
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.numbers import whole
+from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import ago, badge
 from apps.orders.models import Fulfillment, Order, Store, Transaction
 

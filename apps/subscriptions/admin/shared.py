@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.actions.admin.paging import EstimatedPaginator
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.models import Scope
 from apps.core.numbers import whole
+from apps.core.paging import EstimatedPaginator
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.core.templatetags.desk import ago, badge
 from apps.subscriptions.models import Approval, RiskLevel, RiskScore, Subscription
