@@ -5,24 +5,14 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from apps.core.versions import SettingsVersion
 
-class RuleVersion(models.Model):
+
+class RuleVersion(SettingsVersion):
     """Settings of a rule as they were from one moment on. Rows are never changed (a database trigger refuses it)."""
 
-    rule = models.SlugField(max_length=60)
-    number = models.PositiveIntegerField()
-    enabled = models.BooleanField(default=True)
-    settings = models.JSONField(default=dict, help_text="Thresholds, validated by the rule's schema.")
-    reason = models.CharField(max_length=300, help_text="Why this version was made.")
-    created_by = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="+")
-    created_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["rule", "-number"]
-        constraints = [models.UniqueConstraint(fields=["rule", "number"], name="ruleversion_number")]
-
-    def __str__(self) -> str:
-        return f"{self.rule} v{self.number}"
+    class Meta(SettingsVersion.Meta):
+        pass
 
 
 class RuleRun(models.Model):

@@ -15,12 +15,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
-from apps.actions.admin.thresholds import threshold_fields
 from apps.core.decisions import Entry, record
 from apps.core.models import Scope
 from apps.core.numbers import whole
 from apps.core.scope import in_scope, may_work_in, scopes_of, sees_every_scope
 from apps.core.templatetags.desk import badge, money
+from apps.core.thresholds import threshold_fields
 from apps.subscriptions import payments, retries
 from apps.subscriptions.admin.shared import OrganisationFilter, SubscriptionData, when
 from apps.subscriptions.models import PaymentProvider, PaymentRetry, RetryPolicyVersion
@@ -97,7 +97,7 @@ class PolicyForm(forms.ModelForm):
         chosen = self.initial.get("scope")
         current = retries.current_policy(whole(str(chosen or "")))
         shown = current.model_dump()
-        for name, field in threshold_fields(RetryPolicy).items():  # type: ignore[arg-type]
+        for name, field in threshold_fields(RetryPolicy).items():
             self.fields[name] = field
             self.initial.setdefault(name, shown[name])
 

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Any
 
 from django import forms
-from pydantic import ValidationError
-
-from apps.actions.rules import Rule, RuleSettings
-
-CONTROL = ("enabled", "reason", "seen")
+from pydantic import BaseModel, ValidationError
 
 
 class ThresholdForm(forms.Form):
     """A rule's settings, whether it runs, and why this version is made. ``seen`` is the version that was looked at."""
 
     seen = forms.IntegerField(widget=forms.HiddenInput)
-    enabled = forms.BooleanField(label="The rule runs", required=False, help_text="When off, it opens no cards.")
+    enabled = forms.BooleanField(label="The rule runs", required=False, help_text="When off, it finds nothing.")
     reason = forms.CharField(
         max_length=300,
         widget=forms.Textarea(attrs={"rows": 2, "maxlength": 300}),
         help_text="Stands beside the version for ever.",
     )
 
-    def __init__(self, *args: Any, rule: Rule, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, schema: type[BaseModel], last: Container[str] = (), **kwargs: Any) -> None:
+        """Args:
+        schema: of the settings.
+        last: names of settings that stand after the others, as those that every rule has.
+        """
         super().__init__(*args, **{"label_suffix": "", **kwargs})
-        self.rule = rule
-        self.settings: RuleSettings | None = None
-        for name, field in threshold_fields(rule.settings).items():
+        self.schema = schema
+        self.settings: BaseModel | None = None
+        for name, field in threshold_fields(schema).items():
             self.fields[name] = field
-        # What every rule has comes after what is the rule's own.
-        names = sorted(rule.settings.model_fields, key=lambda name: name in RuleSettings.model_fields)
+        names = sorted(schema.model_fields, key=lambda name: name in last)
         self.order_fields([*names, "enabled", "reason"])
 
     def clean(self) -> dict[str, Any]:
         """Let the schema itself judge, so that the form can accept nothing that the rule would refuse."""
         cleaned = super().clean() or self.cleaned_data
-        names = self.rule.settings.model_fields
+        names = self.schema.model_fields
         if any(name in self.errors for name in names):
             return cleaned
         values = {name: cleaned[name] for name in names if cleaned.get(name) is not None}
         try:
-            self.settings = self.rule.settings.model_validate(values)
+            self.settings = self.schema.model_validate(values)
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 place = str(problem["loc"][0]) if problem["loc"] else None
@@ -57,7 +56,7 @@ class ThresholdForm(forms.Form):
         return self.settings.model_dump(mode="json")
 
 
-def threshold_fields(schema: type[RuleSettings]) -> dict[str, forms.Field]:
+def threshold_fields(schema: type[BaseModel]) -> dict[str, forms.Field]:
     """A form field for each setting, from its JSON schema."""
     described = schema.model_json_schema()
     definitions = described.get("$defs", {})
