@@ -5,7 +5,7 @@ from django.urls import path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from apps.core import health, inbox, metrics
+from apps.core import health, inbox, metrics, token_pages
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
@@ -18,4 +18,6 @@ urlpatterns = [
     path("inbox/read/", inbox.mark_all_read, name="inbox_read_all"),
     path("inbox/<int:pk>/read/", inbox.mark_read, name="inbox_read"),
     path("inbox/settings/", inbox.inbox_settings, name="inbox_settings"),
+    path("tokens/", token_pages.own_tokens, name="own_tokens"),
+    path("tokens/<uuid:token_id>/revoke/", token_pages.revoke_own, name="own_token_revoke"),
 ]
