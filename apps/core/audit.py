@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from auditlog.context import auditlog_value, set_extra_data
 from auditlog.registry import auditlog
 from django.db.models import Model
+
+if TYPE_CHECKING:
+    from apps.core.models import User
 
 
 def hidden(value: object) -> str:
@@ -33,6 +39,28 @@ def audit(
         exclude_fields=list(exclude),
         m2m_fields=set(m2m),
     )
+
+
+@contextmanager
+def said_by(actor: User | str, reason: str = "") -> Iterator[None]:
+    """Write into the trail who changed what is saved inside, and why; also outside requests.
+
+    Args:
+        actor: a person, or the label of a job (see :func:`apps.core.decisions.system`).
+        reason: kept with each entry.
+    """
+    outside = auditlog_value.get(None)
+    person = None if isinstance(actor, str) else actor
+    facts = {"reason": reason} if reason else {}
+    if isinstance(actor, str):
+        facts["by"] = actor
+    try:
+        # What the request knows, such as its address, is kept; only the words about this change are added.
+        with set_extra_data({**(outside or {}), "actor": person, "additional_data": facts or None}):
+            yield
+    finally:
+        if outside is not None:  # django-auditlog forgets the request's own context when it ends an inner one
+            auditlog_value.set(outside)
 
 
 def audit_core() -> None:

@@ -91,19 +91,38 @@ _SET_UP_ESCALATION = (
     | {"escalation.add_documentversion", "escalation.view_endpoint", "escalation.view_outgoingnews"}
     | {"escalation.change_outgoingnews"}
 )
+_SEE_REGISTER = frozenset(
+    f"register.view_{model}"
+    for model in (
+        "acceptance", "assessmentversion", "attestation", "category", "checkresult", "communicationtemplate", "control",
+        "incident", "incidentevent", "matrix", "matrixversion", "mitigation", "postincidentreview", "proposedchange",
+        "provision", "rating", "registerreview", "reviewgate", "reviewpoint", "risk", "riskassessment", "risklink",
+    )
+)  # fmt: skip
+# Which risks, mitigations and controls these reach is decided by who owns them, see apps.register.rights.
+_KEEP_OWN_RISKS = _SEE_REGISTER | {
+    "register.change_risk", "register.add_rating", "register.add_risklink", "register.delete_risklink",
+    "register.add_acceptance", "register.add_mitigation", "register.change_mitigation", "register.add_attestation",
+}  # fmt: skip
+_HANDLE_INCIDENTS = frozenset(
+    {
+        "register.add_incident", "register.change_incident", "register.add_incidentevent",
+        "register.add_postincidentreview", "register.add_proposedchange",
+    }
+)  # fmt: skip
+_KEEP_REGISTER = frozenset(
+    {
+        "register.view_*", "register.add_*", "register.change_*", "register.delete_risklink", "register.edit_any_risk",
+        "register.decide_acceptance", "register.approve_riskassessment",
+    }
+)  # fmt: skip
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 
 _AGENT = _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS | _WORK_TICKETS
-_LEAD = _AGENT | _LEAD_ESCALATION
+_LEAD = _AGENT | _LEAD_ESCALATION | _KEEP_OWN_RISKS
 _MANAGER = (
-    _LEAD
-    | _DECIDE_CARDS
-    | _SEE_RULES
-    | _KEEP_SUBSCRIPTIONS
-    | _SEE_FACTORS
-    | _SET_UP_ESCALATION
-    | {"register.view_risk"}
+    _LEAD | _DECIDE_CARDS | _SEE_RULES | _KEEP_SUBSCRIPTIONS | _SEE_FACTORS | _SET_UP_ESCALATION | _HANDLE_INCIDENTS
 )
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
@@ -113,6 +132,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.SUPPORT_DIRECTOR: _MANAGER | _ALL_SCOPES | {"core.view_decision", "escalation.approve_documentversion"},
     Role.RISK_MANAGER: _MANAGER
     | _ALL_SCOPES
+    | _KEEP_REGISTER
     | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"}
     | {"subscriptions.add_factorversion", "subscriptions.add_retrypolicyversion"}
     | {"escalation.approve_documentversion", "escalation.add_phrase", "escalation.change_phrase"},
