@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "apps.actions",
     "apps.orders",
     "apps.subscriptions",
+    "apps.knowledge",
     "apps.core.site.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,0 +1,89 @@
+"""What the search reads: passages made from published versions, their vectors, and how sure it must be."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from pgvector.django import HalfVectorField
+
+from apps.knowledge.models.articles import Article
+from apps.knowledge.models.versions import ArticleVersion
+
+DIMENSIONS = 384
+
+
+class Passage(models.Model):
+    """A piece of a published version that can be found: its title, a way to ask it, or a part of its body.
+
+    Derived data: made anew from versions and questions at any time. Audience, language and scope are the article's, so
+    that the query which finds a passage also decides who may see it.
+    """
+
+    class Kind(models.TextChoices):
+        TITLE = "title", "Title"
+        QUESTION = "question", "Another way to ask"
+        BODY = "body", "Part of the body"
+
+    article = models.ForeignKey(Article, models.CASCADE, related_name="passages")
+    version = models.ForeignKey(ArticleVersion, models.CASCADE, related_name="passages")
+    kind = models.CharField(max_length=8, choices=Kind)
+    position = models.PositiveIntegerField(default=0)
+    heading = models.CharField(max_length=200, blank=True)
+    text = models.TextField()
+    audience = models.CharField(max_length=10)
+    language = models.CharField(max_length=10)
+    scope = models.ForeignKey("core.Scope", models.CASCADE, null=True, blank=True, related_name="+")
+    words = SearchVectorField(help_text="Without accents, with synonyms, in the article's language.")
+    plain = models.TextField(help_text="Lower case, without accents: for trigrams.")
+
+    class Meta:
+        ordering = ["article", "id"]
+        indexes = [
+            GinIndex(fields=["words"], name="passage_words"),
+            GinIndex(fields=["plain"], name="passage_trigrams", opclasses=["gin_trgm_ops"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
+class PassageVector(models.Model):
+    """A passage as a vector of one embedding model. Two models may be there at once while one replaces the other."""
+
+    passage = models.ForeignKey(Passage, models.CASCADE, related_name="vectors")
+    model = models.CharField(max_length=60, help_text="Name and version of the embedding model.")
+    vector = HalfVectorField(dimensions=DIMENSIONS)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["passage", "model"], name="passagevector_once")]
+
+    def __str__(self) -> str:
+        return f"{self.passage_id} by {self.model}"
+
+
+class AnswerSettings(models.Model):
+    """How sure the answers must be. A version each; made by ``calibrate_answers`` or by a person, never changed."""
+
+    number = models.PositiveIntegerField(unique=True)
+    answer_at = models.FloatField(help_text="Confidence from which the top article is answered.")
+    choose_at = models.FloatField(help_text="Confidence from which a few articles are offered.")
+    calibration = models.JSONField(help_text="Weights of the features, and what the confidence is made with.")
+    model = models.CharField(max_length=60, help_text="The embedding model it was calibrated with.")
+    metrics = models.JSONField(default=dict, blank=True)
+    reason = models.CharField(max_length=300)
+    created_by = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-number"]
+        verbose_name_plural = "answer settings"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(choose_at__gte=0, choose_at__lte=models.F("answer_at"), answer_at__lte=1),
+                name="answersettings_thresholds",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Answers v{self.number}"

@@ -1,0 +1,64 @@
+"""Named queries over the knowledge base."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from apps.core.models import User
+from apps.core.scope import in_scope
+
+
+class ArticleQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: User) -> Self:
+        """Articles that staff may see: of their scopes, of nobody's in particular, and the own ones."""
+        if not user.is_active or not user.is_authenticated:
+            return self.none()
+        return in_scope(self, user) | self.filter(owner=user)
+
+    def readable(self, *, internal: bool = False) -> Self:
+        """Articles that readers may see: published, and public unless the reader is staff."""
+        found = self.filter(archived_at__isnull=True, versions__state="published")
+        return found if internal else found.filter(audience="public")
+
+    def kept(self) -> Self:
+        return self.filter(archived_at__isnull=True)
+
+    def of(self, user: User) -> Self:
+        """Those that a person owns."""
+        return self.kept().filter(owner=user)
+
+    def due(self, until: date) -> Self:
+        """Those whose review is due by a day."""
+        return self.kept().filter(next_review_on__lte=until)
+
+    def stale(self, today: date) -> Self:
+        """Those whose review is overdue."""
+        return self.kept().filter(next_review_on__lt=today)
+
+    def ownerless(self) -> Self:
+        """Those whose owner has left."""
+        return self.kept().filter(owner__is_active=False)
+
+
+class VersionQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: User) -> Self:
+        """Versions of articles that staff may see."""
+        from apps.knowledge.models import Article  # the model is made from this module
+
+        return self.filter(Exists(Article.objects.visible_to(user).filter(pk=OuterRef("article_id"))))
+
+    def published(self) -> Self:
+        return self.filter(state="published")
+
+    def to_review(self, user: User) -> Self:
+        """Those that wait for a review by this person: asked by name, or of anybody; never the own ones."""
+        waiting = self.visible_to(user).filter(state="in_review").exclude(author=user)
+        return waiting.filter(Q(article__reviewers=user) | Q(article__reviewers__isnull=True)).distinct()
+
+    def to_go_live(self, now: datetime) -> Self:
+        """Approved ones whose time has come."""
+        return self.filter(state="approved", publish_at__lte=now)
