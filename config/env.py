@@ -67,6 +67,9 @@ class Environment(BaseSettings):
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics; 0 is off.")
     prometheus_multiproc_dir: str = Field("", description="Folder that the processes of one host share for metrics.")
+    probe_url: str = Field(
+        "", description="Where the checks of controls reach the web server from inside; empty: SITE_URL."
+    )
     risk_weight_consecutive_none: Weight = Field(Decimal(0), description="Weight of no failed renewal.")
     risk_weight_consecutive_medium: Weight = Field(Decimal(5), description="Weight of 1 or 2 failed renewals in a row.")
     risk_weight_consecutive_high: Weight = Field(
@@ -112,6 +115,13 @@ class Environment(BaseSettings):
         if not all(map(_is_origin, [value.rstrip("/")] if isinstance(value, str) else value)):
             raise ValueError("must be a scheme and a host, such as https://desk.example.com")
         return value
+
+    @field_validator("probe_url")
+    @classmethod
+    def _probe_url_is_an_origin(cls, value: str) -> str:
+        if value and not _is_origin(value.rstrip("/")):
+            raise ValueError("must be a scheme and a host, such as http://web:8000")
+        return value.rstrip("/")
 
     @field_validator("database_url", "redis_url", "email_url")
     @classmethod

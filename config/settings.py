@@ -271,6 +271,8 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+PROBE_URL = ENV.probe_url
+
 RISK_WEIGHTS = environment.risk_weights(ENV)
 RISK_BATCH_SIZE = ENV.risk_batch_size
 RENEWAL_MODEL_DIR = ENV.renewal_model_dir or str(BASE_DIR / "var" / "models")

@@ -5,6 +5,7 @@ from apps.register.models.assessments import AssessmentVersion as AssessmentVers
 from apps.register.models.assessments import Provision as Provision
 from apps.register.models.assessments import ReviewGate as ReviewGate
 from apps.register.models.assessments import RiskAssessment as RiskAssessment
+from apps.register.models.checks import CheckVersion as CheckVersion
 from apps.register.models.imports import RiskImport as RiskImport
 from apps.register.models.incidents import CommunicationTemplate as CommunicationTemplate
 from apps.register.models.incidents import Incident as Incident

@@ -1,0 +1,144 @@
+"""Asking the site what a stranger could ask it.
+
+Over HTTP at ``PROBE_URL`` (by default ``SITE_URL``), so that the answer is that of the running web server with all that
+stands before it. Where nobody answers there, the same request is given to this process' own copy of the site, and the
+reply says so: what it shows is then the configuration, not that the site is up.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+import structlog
+from django.conf import settings
+
+TIMEOUT_SECONDS = 5.0
+Via = Literal["http", "process"]
+
+
+class SiteSilent(Exception):
+    """Nobody answers at the site's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the site.
+
+    Attributes:
+        headers: by lower-case name; cookies are in ``cookies``.
+        via: ``http`` if the web server gave it, ``process`` if this process' copy of the site did.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    via: Via
+    cookies: SimpleCookie = field(default_factory=SimpleCookie)
+
+    def header(self, name: str) -> str:
+        """A header's value; empty if there is none."""
+        return self.headers.get(name.lower(), "")
+
+
+class Site(Protocol):
+    """Whom checks ask."""
+
+    def ask(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, secure: bool | None = None
+    ) -> Reply:
+        """The site's answer; redirects are not followed.
+
+        Args:
+            secure: whether it is asked as by TLS; None for the scheme of ``SITE_URL``.
+        """
+
+    def over_http(self, path: str, *, headers: Mapping[str, str] | None = None) -> Reply:
+        """The web server's answer to a GET.
+
+        Raises:
+            SiteSilent: if there is none.
+        """
+
+
+class RunningSite:
+    """The site at ``PROBE_URL``, or this process' copy of it where nobody answers there."""
+
+    def ask(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, secure: bool | None = None
+    ) -> Reply:
+        try:
+            return self._http(method, path, headers or {}, secure)
+        except SiteSilent:
+            return in_process(method, path, headers=headers, secure=secure)
+
+    def over_http(self, path: str, *, headers: Mapping[str, str] | None = None) -> Reply:
+        return self._http("GET", path, headers or {}, None)
+
+    def _http(self, method: str, path: str, headers: Mapping[str, str], secure: bool | None) -> Reply:
+        base = settings.PROBE_URL or settings.SITE_URL
+        scheme = "https" if _is_secure(secure) else "http"
+        # Behind the proxy's back it is we who say by which scheme the client came.
+        known = {
+            "Host": urlsplit(settings.SITE_URL).netloc,
+            "X-Forwarded-Proto": scheme,
+            "User-Agent": "riskdesk-check",
+        }
+        try:
+            with httpx.Client(base_url=base, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+                answer = client.request(method, path, headers={**known, **headers})
+        except httpx.HTTPError as error:
+            raise SiteSilent(f"{base} does not answer: {type(error).__name__}") from None
+        cookies: SimpleCookie = SimpleCookie()
+        for line in answer.headers.get_list("set-cookie"):
+            cookies.load(line)
+        return Reply(
+            answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.text, "http", cookies
+        )
+
+
+def in_process(
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    secure: bool | None = None,
+    form: Mapping[str, Any] | None = None,
+    address: str = "127.0.0.1",
+) -> Reply:
+    """The answer of this process' copy of the site.
+
+    Args:
+        form: fields of a form that is posted, without a token against forged requests.
+        address: whom the request comes from.
+    """
+    from django.test import Client  # heavy, and only wanted here
+
+    known = {"host": urlsplit(settings.SITE_URL).netloc, **(headers or {})}
+    client = Client(raise_request_exception=False, REMOTE_ADDR=address)
+    # In a context of its own: the site binds the request's id to the log and forgets what was bound before.
+    answer = contextvars.copy_context().run(_asked, client, method, path, known, _is_secure(secure), form)
+    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return Reply(
+        answer.status_code,
+        {name.lower(): value for name, value in answer.items()},
+        body.decode(errors="replace"),
+        "process",
+        answer.cookies,
+    )
+
+
+def _asked(client: Any, method: str, path: str, headers: Any, secure: bool, form: Mapping[str, Any] | None) -> Any:
+    structlog.contextvars.clear_contextvars()
+    if form is not None:
+        return client.post(path, data=form, headers=headers, secure=secure)
+    return client.generic(method, path, headers=headers, secure=secure)
+
+
+def _is_secure(secure: bool | None) -> bool:
+    return settings.USE_HTTPS if secure is None else secure
