@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,9 @@ from django.db import transaction
 
 from apps.core.decisions import record
 from apps.core.models import User
-from apps.core.redaction import redact
 from apps.escalation import levels
 from apps.escalation.binding import MissingInformation, NotAllowed, bind, entry, locked, said, write_event
+from apps.escalation.kept import Keeper
 from apps.escalation.ladder import ENDS, LEADS, RISK, roles_of
 from apps.escalation.levels import Protocol
 from apps.escalation.models import Feedback, FlagEvent, Handover, RiskFlag
@@ -25,6 +26,7 @@ EDITABLE = (
     "communications", "references",
 )  # fmt: skip
 RAISE = "escalation.add_riskflag"
+_REFERENCE = re.compile(r"[a-z_]{1,40}:[\w:.-]{1,59}", re.ASCII)
 
 
 def check(flag: RiskFlag, fields: Sequence[str] = EDITABLE) -> None:
@@ -40,14 +42,15 @@ def check(flag: RiskFlag, fields: Sequence[str] = EDITABLE) -> None:
         raise MissingInformation("Some values are not valid.", fields=error.message_dict) from None
     references = flag.references
     if "references" in fields and not (
-        isinstance(references, list) and all(isinstance(one, str) and ":" in one for one in references)
+        isinstance(references, list) and all(isinstance(one, str) and _REFERENCE.fullmatch(one) for one in references)
     ):
         raise MissingInformation(fields={"references": ["A list of kind:id."]})
 
 
 @transaction.atomic
 def edit(*, flag_id: int, seen_version: int, actor: User, now: datetime, fields: Mapping[str, Any]) -> RiskFlag:
-    """Correct fields of the Risk Flag template; who raised the flag may, and whoever may bring flags on.
+    """Correct fields of the Risk Flag template; who raised the flag may, and whoever may bring flags on. Texts are redacted
+    before they are stored.
 
     Raises:
         FlagChanged, NotAllowed, MissingInformation, FlagNotFound: nothing was done.
@@ -59,9 +62,9 @@ def edit(*, flag_id: int, seen_version: int, actor: User, now: datetime, fields:
     unknown = set(fields) - set(EDITABLE)
     if unknown:
         raise MissingInformation(fields={name: ["This cannot be changed."] for name in unknown})
-    changes = {}
-    for name, value in fields.items():
-        before = getattr(flag, name)
+    changes, keeper = {}, Keeper()
+    for name, given in fields.items():
+        before, value = getattr(flag, name), keeper.field(name, given)
         if before != value:
             setattr(flag, name, value)
             changes[name] = [before, value]
@@ -70,7 +73,7 @@ def edit(*, flag_id: int, seen_version: int, actor: User, now: datetime, fields:
     check(flag, tuple(changes))
     flag.version += 1
     flag.save(update_fields=[*changes, "version"])
-    write_event(flag, Kind.EDITED, actor, now, changes=changes)
+    write_event(flag, Kind.EDITED, actor, now, changes=changes, **keeper.facts)
     record(entry(flag, actor, "risk_flag_edited", "Details corrected.", fields=sorted(changes)))
     return flag
 
@@ -106,20 +109,22 @@ def hand_over(
     actor: User,
     now: datetime,
 ) -> Handover:
-    """Write a handover; every piece of information of the direction's list is required.
+    """Write a handover; every piece of information of the direction's list is required. It is redacted before it is stored.
 
     Raises:
         MissingInformation: what was not said.
     """
     wanted = protocol.to_risk if direction == Handover.Direction.TO_RISK else protocol.to_support
-    given = {
-        one.name: str(fields.get(one.name, "") if fields.get(one.name) is not None else "").strip() for one in wanted
-    }
+    keeper = Keeper()
+    said_now = {one.name: fields.get(one.name) for one in wanted}
+    given = {name: "" if value is None else keeper.keep(str(value)).strip() for name, value in said_now.items()}
     missing = {one.name: [f"{one.label} is required."] for one in wanted if not given[one.name]}
     if missing:
         raise MissingInformation("The handover is not complete.", fields=missing)
     told = Handover.objects.create(flag=flag, direction=direction, fields=given, by=actor, at=now)
-    write_event(flag, Kind.HANDOVER, actor, now, told.get_direction_display(), handover=told.pk, fields=given)
+    write_event(
+        flag, Kind.HANDOVER, actor, now, told.get_direction_display(), handover=told.pk, fields=given, **keeper.facts
+    )
     return told
 
 
@@ -146,8 +151,9 @@ def add_note(*, flag_id: int, actor: User, text: str, now: datetime) -> FlagEven
     flag = locked(flag_id, actor)
     if not actor.has_perm(RAISE):
         raise NotAllowed
-    kept = redact(said(text, "text", "Write something.", 4_000))
-    note = write_event(flag, Kind.NOTE, actor, now, kept.text, masked=list(kept.masked))
+    keeper = Keeper()
+    kept = keeper.keep(said(text, "text", "Write something.", 4_000))
+    note = write_event(flag, Kind.NOTE, actor, now, kept, **keeper.facts)
     record(entry(flag, actor, "risk_flag_noted", note.text, event=note.pk))
     return note
 
@@ -169,13 +175,15 @@ def feedback(
         raise MissingInformation(
             fields={"missing_fields": [f"There is no field {name!r}." for name in sorted(unknown)]}
         )
+    keeper = Keeper()
     given = {
         "useful": useful,
         "missing_fields": sorted(set(missing_fields)),
-        "comment": comment.strip()[:4_000],
+        "comment": keeper.keep(comment).strip()[:4_000],
         "at": now,
     }
     answer, _ = Feedback.objects.update_or_create(flag=flag, by=actor, defaults=given)
-    write_event(flag, Kind.FEEDBACK, actor, now, answer.comment, useful=useful, missing=answer.missing_fields)
+    facts = {"useful": useful, "missing": answer.missing_fields, **keeper.facts}
+    write_event(flag, Kind.FEEDBACK, actor, now, answer.comment, **facts)
     record(entry(flag, actor, "risk_flag_feedback", answer.comment, useful=useful, missing=answer.missing_fields))
     return answer

@@ -2,6 +2,8 @@
 
 Each is one transaction with its record in the decision log. What changes what others decide upon carries the version that
 was seen and is refused if the flag changed meanwhile; the same click again changes nothing and returns the flag.
+
+All texts are redacted before they are stored (:mod:`apps.escalation.kept`); the raw text is nowhere kept.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from apps.escalation.binding import (
     write_event,
 )
 from apps.escalation.details import EDITABLE, add_note, check, edit, feedback, hand_over, handover
+from apps.escalation.kept import Keeper
 from apps.escalation.ladder import (
     ENDS,
     STAGES,
@@ -95,20 +98,25 @@ def raise_flag(
     """
     if level not in RiskFlag.Level.values:
         raise InvalidLevel
-    template = {
-        "indicator": indicator,
-        "affected_count": affected_count,
+    keeper = Keeper()
+    texts = {
         "affected_customers": affected_customers,
         "frequency": frequency,
         "impact": impact,
         "containment": containment,
         "communications": communications,
+    }
+    template = {
+        "indicator": indicator,
+        "affected_count": affected_count,
         "references": list(dict.fromkeys(references)),
+        **{name: keeper.keep(text, name) for name, text in texts.items()},
     }
     check(RiskFlag(**template), tuple(template))
+    title, description = " ".join(keeper.keep(title).split())[:200], keeper.keep(description)
     defaults = {
         **template,
-        "title": " ".join(title.split())[:200],
+        "title": title,
         "description": description,
         "level": level,
         "evidence": list(evidence),
@@ -122,7 +130,8 @@ def raise_flag(
     flag, created = RiskFlag.objects.get_or_create(source=source, status=RiskFlag.Status.OPEN, defaults=defaults)
     if created:
         protocol = levels.in_force()
-        write_event(flag, Kind.RAISED, raised_by, now, description, level=level, protocol=protocol.number)
+        facts = {"level": level, "protocol": protocol.number, **keeper.facts}
+        write_event(flag, Kind.RAISED, raised_by, now, description, **facts)
         steps.begin(flag, protocol, now, actor=raised_by, dedupe_key=f"risk_flag:{flag.pk}", news="Risk flag")
         outgoing.publish(outgoing.of_flag(flag, "flag.raised", "raised", now))
         record(entry(flag, raised_by or SYSTEM, "risk_flag_raised", description, source=source))
@@ -160,9 +169,10 @@ def move(
     if not chosen.roles & roles_of(actor):
         raise NotAllowed
     bind(flag, seen_version)
-    reason = said(reason, "reason", chosen.reason) if chosen.reason else reason.strip()
+    keeper = Keeper()
+    reason = keeper.keep(said(reason, "reason", chosen.reason) if chosen.reason else reason.strip())
     protocol = levels.in_force()
-    facts: dict[str, Any] = {"transition": transition, "before": flag.step, "seen": seen_version}
+    facts: dict[str, Any] = {"transition": transition, "before": flag.step, "seen": seen_version, **keeper.facts}
     if chosen.handover:
         facts["handover"] = hand_over(flag, chosen.handover, fields or {}, protocol, actor, now).pk
     steps.end(flag, now, actor=actor, reason=chosen.label)
@@ -200,13 +210,14 @@ def change_level(*, flag_id: int, seen_version: int, level: int, reason: str, ac
     if not may_change_level(flag, actor):
         raise NotAllowed
     bind(flag, seen_version)
-    reason = said(reason, "reason", "Why the level changes.")
+    keeper = Keeper()
+    reason = keeper.keep(said(reason, "reason", "Why the level changes."))
     if level == flag.level:
         raise MissingInformation(fields={"level": ["That is its level already."]})
     before, before_step, protocol = flag.level, flag.step, levels.in_force()
     flag.level, flag.version = level, flag.version + 1
     target = step_after_level(flag.step, level)
-    facts = {"before": before, "level": level, "seen": seen_version, "protocol": protocol.number}
+    facts = {"before": before, "level": level, "seen": seen_version, "protocol": protocol.number, **keeper.facts}
     key = f"risk_flag:{flag.pk}:level:{flag.version}"
     if target == before_step:
         flag.save(update_fields=["level", "version"])

@@ -1,7 +1,8 @@
 """The protocol's reviews: when each is due, what is on its agenda, what was decided, and the minutes.
 
 One review of each kind is planned or being held at a time. Its agenda is made from the flags, proposals and clusters when it
-is begun; it is completed when each item has a decision, and the next one is planned from the day of its completion.
+is begun; it is completed when each item has a decision, and the next one is planned from the day of its completion. What
+people write is redacted before it is stored.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.escalation.binding import SCOPE as LOG
 from apps.escalation.binding import MissingInformation, NotAllowed, said
+from apps.escalation.kept import Keeper
 from apps.escalation.models import Clock, Cluster, Review, ReviewItem, RiskFlag
 
 HOLD = "escalation.change_review"
@@ -163,8 +165,9 @@ def decide(
     item = _item_of(item_id, actor)
     if item.review.status != Status.RUNNING:
         raise WrongReviewState
-    item.decision = said(decision, "decision", "What was decided.", _MOST_TEXT)
-    item.next_action = next_action.strip()[:_MOST_TEXT]
+    keeper = Keeper()
+    item.decision = keeper.keep(said(decision, "decision", "What was decided.", _MOST_TEXT))
+    item.next_action = keeper.keep(next_action).strip()[:_MOST_TEXT]
     missing = {}
     if item.next_action and owner is None:
         missing["owner"] = ["Somebody has to do it."]
@@ -212,7 +215,7 @@ def complete(*, review_id: int, notes: str, actor: User, now: datetime) -> Revie
     left = review.items.filter(decision="").count()
     if left:
         raise NotDecided(left)
-    review.status, review.completed_at, review.notes = Status.COMPLETED, now, notes.strip()[:20_000]
+    review.status, review.completed_at, review.notes = Status.COMPLETED, now, Keeper().keep(notes).strip()[:20_000]
     review.save(update_fields=["status", "completed_at", "notes"])
     record(_entry(review, actor, "review_completed", review.notes, items=review.items.count()))
     plan(now=now)

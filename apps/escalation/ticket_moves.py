@@ -1,7 +1,7 @@
 """What moves tickets: assigning, waiting, resolving, opening again, closing, merging duplicates.
 
 Each is one transaction with its record in the decision log, carries the version that was seen and is refused if the ticket
-changed meanwhile; the same click again changes nothing and returns the ticket.
+changed meanwhile; the same click again changes nothing and returns the ticket. Reasons are redacted before they are stored.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from django.db import transaction
 
 from apps.core.decisions import record
 from apps.core.models import User
+from apps.core.redaction import redact
 from apps.core.scope import may_work_in
 from apps.escalation import outgoing, routing, ticket_clocks
 from apps.escalation.binding import said
@@ -59,7 +60,7 @@ def assign(
     if assignee and ticket.status == Status.NEW:
         ticket.status = Status.OPEN
     save(ticket, now, "assignee", "status")
-    why = reason.strip()[:MAX_REASON] or (f"{actor} gave it to {assignee}." if assignee else f"{actor} gave it back.")
+    why = _kept(reason) or (f"{actor} gave it to {assignee}." if assignee else f"{actor} gave it back.")
     event = write_event(
         ticket, "assigned", actor, now, why, seen=seen_version, before=before,
         assignee=assignee.pk if assignee else None,
@@ -83,7 +84,7 @@ def wait(*, ticket_id: int, seen_version: int, actor: User, reason: str, now: da
     if _repeated(ticket, "waiting", actor, seen_version):
         return ticket
     bind(ticket, seen_version, (Status.NEW, Status.OPEN))
-    reason = said(reason, "reason", "What the customer has to do.", MAX_REASON)
+    reason = _kept(said(reason, "reason", "What the customer has to do.", MAX_REASON))
     ticket_clocks.hold(ticket, now, reason=reason, actor=actor)
     return _moved(ticket, Status.WAITING, "waiting", actor, now, reason, seen_version)
 
@@ -99,7 +100,7 @@ def resume(*, ticket_id: int, seen_version: int, actor: User, reason: str = "", 
     if _repeated(ticket, "resumed", actor, seen_version):
         return ticket
     bind(ticket, seen_version, (Status.WAITING,))
-    reason = reason.strip()[:MAX_REASON] or "Resumed"
+    reason = _kept(reason) or "Resumed"
     ticket_clocks.resume(ticket, now, reason=reason, actor=actor)
     return _moved(ticket, Status.OPEN, "resumed", actor, now, reason, seen_version)
 
@@ -115,7 +116,7 @@ def resolve(*, ticket_id: int, seen_version: int, actor: User, reason: str, now:
     if _repeated(ticket, "resolved", actor, seen_version):
         return ticket
     bind(ticket, seen_version)
-    reason = said(reason, "reason", "How it was resolved.", MAX_REASON)
+    reason = _kept(said(reason, "reason", "How it was resolved.", MAX_REASON))
     ticket_clocks.end(ticket, now, reason="Resolved", actor=actor, met=True)
     ticket.resolved_at = now
     return _moved(ticket, Status.RESOLVED, "resolved", actor, now, reason, seen_version)
@@ -132,7 +133,7 @@ def reopen(*, ticket_id: int, seen_version: int, actor: User, reason: str, now: 
     if _repeated(ticket, "reopened", actor, seen_version):
         return ticket
     bind(ticket, seen_version, (Status.RESOLVED, Status.CLOSED))
-    reason = said(reason, "reason", "Why it is taken up again.", MAX_REASON)
+    reason = _kept(said(reason, "reason", "Why it is taken up again.", MAX_REASON))
     ticket.resolved_at = None
     ticket_clocks.again(ticket, now, actor)
     return _moved(ticket, Status.OPEN, "reopened", actor, now, reason, seen_version)
@@ -149,7 +150,7 @@ def close(*, ticket_id: int, seen_version: int, actor: User, now: datetime, reas
     if _repeated(ticket, "closed", actor, seen_version):
         return ticket
     bind(ticket, seen_version, (Status.RESOLVED,))
-    return _moved(ticket, Status.CLOSED, "closed", actor, now, reason.strip()[:MAX_REASON], seen_version)
+    return _moved(ticket, Status.CLOSED, "closed", actor, now, _kept(reason), seen_version)
 
 
 @transaction.atomic
@@ -167,7 +168,12 @@ def withdraw(*, ticket_id: int, reason: str, now: datetime) -> Ticket:
         raise WrongState(f"{ticket.number} has been answered; whoever answers it closes it.")
     ticket_clocks.end(ticket, now, reason="Withdrawn", actor=None, met=False)
     ticket.resolved_at = now
-    return _moved(ticket, Status.CLOSED, "withdrawn", None, now, reason.strip()[:MAX_REASON], ticket.version)
+    return _moved(ticket, Status.CLOSED, "withdrawn", None, now, _kept(reason), ticket.version)
+
+
+def _kept(reason: str) -> str:
+    """A reason as it may be kept: redacted, and no longer than it may be."""
+    return redact(reason.replace("\x00", "").strip()).text[:MAX_REASON]
 
 
 def _moved(
@@ -230,7 +236,7 @@ def merge(*, ticket_id: int, seen_version: int, into_id: int, actor: User, reaso
     _take_over(ticket, into, actor, now)
     if waits:
         ticket_clocks.asked(into, now)
-    why = reason.strip()[:MAX_REASON]
+    why = _kept(reason)
     write_event(ticket, "merged", actor, now, why or f"Into {into.number}.", seen=seen_version, into=into.pk)
     write_event(into, "merged_in", actor, now, why or f"{ticket.number} is the same.", merged=ticket.pk)
     _free(ticket.team, now)

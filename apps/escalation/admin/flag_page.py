@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from apps.escalation.admin.shared import (
     left,
     level_tone,
     links,
+    masked_words,
     source_url,
     source_words,
 )
@@ -91,16 +93,25 @@ def _history(flag: RiskFlag, protocol: Protocol, now: datetime) -> dict[str, Any
     running = [clock for clock in clocks if clock.status in ("running", "paused")]
     names = {one.name: one.label for one in (*protocol.to_risk, *protocol.to_support)}
     return {
-        "events": [(event, EVENT_TONES.get(Kind(event.kind), ""), _facts(event)) for event in events],
+        "events": [
+            (event, EVENT_TONES.get(Kind(event.kind), ""), _facts(event), masked_words(event.data.get("masked", ())))
+            for event in events
+        ],
         "passed": list(dict.fromkeys(step for event in reversed(events) for step in _steps(event))),
         "deadlines": [(clock, left(clock.due_at, now)) for clock in running],
         "past_clocks": [(clock, CLOCK_TONES[Clock.Status(clock.status)]) for clock in clocks if clock not in running],
         "handovers": [
-            (told, [(names.get(name, name), words) for name, words in told.fields.items()])
+            (told, [(names.get(name, name), told.fields[name]) for name in _in_order(told, names)])
             for told in flag.handovers.select_related("by").order_by("-id")
         ],
         "feedback": list(flag.feedback.select_related("by")),
     }
+
+
+def _in_order(told: Handover, names: Mapping[str, str]) -> list[str]:
+    """The information of a handover as the protocol lists it; what is no longer on the list stands last."""
+    order = list(names)
+    return sorted(told.fields, key=lambda name: order.index(name) if name in names else len(order))
 
 
 def _steps(event: FlagEvent) -> list[str]:

@@ -17,10 +17,10 @@ from apps.core.models import Scope, User
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.escalation import flags, levels
 from apps.escalation.admin.flag_page import flag_url
-from apps.escalation.admin.shared import Words, blame, form_page, source_url, source_words
+from apps.escalation.admin.shared import Words, blame, form_page, masked_words, source_url, source_words
 from apps.escalation.details import RAISE
 from apps.escalation.forms import RaiseForm
-from apps.escalation.models import RiskFlag
+from apps.escalation.models import FlagEvent, RiskFlag
 from apps.escalation.origins import Origin, find_origin, tell_origin
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
                 refusal, status = error, error.status
             else:
                 messages.success(request, f"Raised: {flag.title}, level {flag.get_level_display()}.")
+                _say_masked(request, flag)
                 return HttpResponseRedirect(flag_url(flag))
     back = source_url(source) or reverse("admin:escalation_riskflag_changelist")
     crumb = source_words(source) if origin else "Risk flags"
@@ -67,6 +68,14 @@ def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
         modeladmin, request, form, WORDS, back=back, crumb=crumb, refusal=refusal, status=status,
         template="escalation/raise.html", origin=source_words(source) if origin else "",
     )  # fmt: skip
+
+
+def _say_masked(request: HttpRequest, flag: RiskFlag) -> None:
+    """Tell the writer what was taken out of the text, so that they do not look for it later."""
+    first = flag.events.filter(kind=FlagEvent.Kind.RAISED).first()
+    masked = masked_words(first.data.get("masked", ())) if first else ""
+    if masked:
+        messages.info(request, f"Masked before it was kept: {masked}.")
 
 
 def _is_by_hand(source: str) -> bool:

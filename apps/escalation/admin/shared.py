@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from apps.core.errors import DomainError, request_id
 from apps.core.facts import label
 from apps.core.home import address
 from apps.core.numbers import whole
+from apps.core.redaction import KINDS
 from apps.core.templatetags.desk import age, ago, badge
 from apps.escalation.models import Clock, RiskFlag, Ticket
 
@@ -69,6 +70,11 @@ def field_words(name: str) -> str:
     """A flag's field as its form calls it."""
     words = getattr(RiskFlag._meta.get_field(name), "verbose_name", name)
     return str(words).capitalize()
+
+
+def masked_words(masked: Iterable[Mapping[str, Any]]) -> str:
+    """What was masked before a text was kept, in words: ``2 × card number``."""
+    return ", ".join(f"{one['count']} × {KINDS.get(one['kind'], one['kind'])}" for one in masked)
 
 
 def links(sources: Iterable[str]) -> list[tuple[str, str]]:

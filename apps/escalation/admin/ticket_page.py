@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.core.numbers import whole
 from apps.escalation import canned
 from apps.escalation.admin.asking import person
-from apps.escalation.admin.shared import CLOCK_TONES, STATUS_TONES, found, left, links
+from apps.escalation.admin.shared import CLOCK_TONES, STATUS_TONES, found, left, links, masked_words
 from apps.escalation.models import Clock, Ticket, TicketEvent, TicketMessage
 from apps.escalation.ticket_binding import UNDONE, WORK
 from apps.escalation.ticket_forms import ReplyForm
@@ -101,7 +101,7 @@ def _timeline(ticket: Ticket) -> list[dict[str, Any]]:
     done = ticket.events.select_related("actor").order_by("-id")[:MOST]
     lines = [
         {"at": one.created_at, "key": (1, one.pk), "who": one.author, "what": one.get_kind_display(), "text": one.body,
-         "tone": MESSAGE_TONES[TicketMessage.Kind(one.kind)], "masked": _masked(one), "message": True}
+         "tone": MESSAGE_TONES[TicketMessage.Kind(one.kind)], "masked": masked_words(one.masked), "message": True}
         for one in said
     ]  # fmt: skip
     lines += [
@@ -114,11 +114,6 @@ def _timeline(ticket: Ticket) -> list[dict[str, Any]]:
 
 def _what(event: TicketEvent) -> str:
     return WORDS.get(event.kind, event.kind.replace("_", " ").capitalize())
-
-
-def _masked(message: TicketMessage) -> str:
-    """What was masked in a message, in words: ``2 × card number``."""
-    return ", ".join(f"{one['count']} × {str(one['kind']).replace('_', ' ')}" for one in message.masked)
 
 
 def _clocks(ticket: Ticket, now: datetime) -> dict[str, Any]:
