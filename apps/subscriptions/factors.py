@@ -29,7 +29,6 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
 
 from apps.core.decisions import Entry, record
@@ -149,15 +148,29 @@ def factor_set(scope_id: int | None) -> FactorSet:
     return factor_sets([scope_id])[scope_id]
 
 
+# Of each organisation, and of everybody, the newest version.
+_NEWEST = """
+    SELECT DISTINCT ON (scope_id) scope_id, number, factors::text FROM subscriptions_factorversion
+    WHERE scope_id IS NULL OR scope_id = ANY(%s::bigint[]) ORDER BY scope_id, number DESC
+"""
+
+
 def factor_sets(scope_ids: Collection[int | None]) -> dict[int | None, FactorSet]:
     """The factors in force for several organisations, by one query."""
-    wanted = Q(scope__isnull=True) | Q(scope__in=[one for one in scope_ids if one is not None])
-    newest = FactorVersion.objects.filter(wanted).order_by("scope_id", "-number").distinct("scope_id")
-    versions = {version.scope_id: version for version in newest}
-    everybody = made_from(versions.get(None))
-    return {
-        scope_id: made_from(versions[scope_id]) if scope_id in versions else everybody for scope_id in set(scope_ids)
-    }
+    wanted = set(scope_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST, [[one for one in wanted if one is not None]])
+        said = {scope_id: (number, text) for scope_id, number, text in cursor.fetchall()}
+    everybody = _set_of(None, said.get(None))
+    return {one: _set_of(one, said[one]) if one in said else everybody for one in wanted}
+
+
+def _set_of(scope_id: int | None, said: tuple[int, str] | None) -> FactorSet:
+    """The factors of a version, as it is stored; None for the defaults alone."""
+    if said is None:
+        return made_from(None)
+    number, text = said
+    return made_from(FactorVersion(scope_id=scope_id, number=number, factors=json.loads(text)))
 
 
 def made_from(version: FactorVersion | None) -> FactorSet:

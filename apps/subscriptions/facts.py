@@ -48,23 +48,28 @@ class Facts:
 
 
 # Approvals whose end has passed are gathered too: that one was there, and when it ended, is part of the reason.
+# Only the newest try is read from the table; what else is asked of the tries stands in indexes.
 _GATHER = """
     SELECT s.id, s.owner_id, s.scope_id, s.price, s.currency, s.renews_on, s.status,
-           tried.failures, tried.total, tried.last_at, coalesce(tried.kind, ''),
+           unpaid.failures, tried.total, newest.attempt_date, coalesce(newest.decline_kind, ''),
            balance.amount, balance.currency, balance.as_of, approval.expires_at
     FROM unnest(%s::uuid[]) AS wanted(id)
     JOIN subscriptions_subscription s ON s.id = wanted.id
     LEFT JOIN subscriptions_accountbalance balance ON balance.subscription_id = s.id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS total FROM subscription_renewal_attempts WHERE subscription_id = s.id
+    ) tried
+    CROSS JOIN LATERAL (
+        SELECT max(renewal_on) AS renewal_on FROM subscription_renewal_attempts WHERE subscription_id = s.id AND success
+    ) paid
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT renewal_on) AS failures FROM subscription_renewal_attempts
+        WHERE subscription_id = s.id AND renewal_on > coalesce(paid.renewal_on, '-infinity')
+    ) unpaid
     LEFT JOIN LATERAL (
-        SELECT count(*) AS total,
-               count(DISTINCT renewal_on) FILTER (WHERE paid IS NULL OR renewal_on > paid) AS failures,
-               max(attempt_date) AS last_at,
-               (array_agg(decline_kind ORDER BY attempt_date DESC, number DESC))[1] AS kind
-        FROM (
-            SELECT renewal_on, attempt_date, number, decline_kind, max(renewal_on) FILTER (WHERE success) OVER () AS paid
-            FROM subscription_renewal_attempts WHERE subscription_id = s.id
-        ) attempt
-    ) tried ON true
+        SELECT attempt_date, decline_kind FROM subscription_renewal_attempts
+        WHERE subscription_id = s.id ORDER BY attempt_date DESC, number DESC LIMIT 1
+    ) newest ON true
     LEFT JOIN LATERAL (
         SELECT max(expires_at) AS expires_at FROM subscription_approvals
         WHERE subscription_id = s.id AND status = 'active' AND approval_type = 'renewal'
@@ -86,6 +91,11 @@ def rows(ids: Collection[UUID]) -> list[tuple[Any, ...]]:
     if not ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_GATHER, [list(ids)])
+        cursor.execute(_GATHER, [uuid_array(ids)])
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
+
+
+def uuid_array(ids: Collection[UUID]) -> str:
+    """Ids as the database reads an array; none of them needs quotes, for which a list of values would be searched."""
+    return "{" + ",".join(map(str, ids)) + "}"

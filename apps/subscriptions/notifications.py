@@ -10,22 +10,19 @@ the list, so that an outage of a payment provider does not bury anybody in mails
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.contrib.auth.models import Permission
 from django.db import connection, transaction
-from django.db.models import Count, Q
-from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from apps.core.home import address
-from apps.core.models import Notification, User
+from apps.core.models import User
 from apps.core.notifications import News, notify_many
-from apps.core.roles import Role, people_with
+from apps.core.roles import Role
 from apps.subscriptions.factors import advice
 from apps.subscriptions.models import RiskLevel, Subscription
 from apps.subscriptions.reasons import contributing, money
@@ -64,7 +61,7 @@ class _Change:
         return self.transition.previous or "not calculated before"
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)  # who calls it in a transaction decides what becomes of it
 def tell_of_transitions(transitions: Collection[Transition], *, now: datetime) -> int:
     """Tell owners and the staff concerned of changes to HIGH, and from HIGH to lower.
 
@@ -100,31 +97,41 @@ def _claim(transitions: dict[UUID, Transition]) -> list[UUID]:
         return [pk for pk, level in cursor.fetchall() if level == transitions[pk].level]
 
 
-def staff_of(scope_ids: Collection[int | None]) -> dict[int | None, list[User]]:
-    """The staff concerned with each organisation, by a constant number of queries; what belongs to none concerns all."""
-    people = {person.pk: person for person in people_with(*CONCERNED).filter(is_staff=True).order_by("pk")}
-    everywhere = set(
-        User.objects.filter(pk__in=people)
-        .filter(Q(is_superuser=True) | Q(groups__permissions__in=_work_in_scope()))
-        .values_list("pk", flat=True)
+# In one statement, for a run asks it with each batch: who holds one of the roles, and where each of them works.
+_STAFF = """
+    WITH work AS (
+        SELECT p.id FROM auth_permission p JOIN django_content_type t ON t.id = p.content_type_id
+        WHERE t.app_label = 'core' AND p.codename = 'work_in_scope'
     )
+    SELECT u.id, u.email, u.is_active, u.is_staff,
+        u.is_superuser OR EXISTS (
+            SELECT FROM core_user_groups m JOIN auth_group_permissions g ON g.group_id = m.group_id
+            WHERE m.user_id = u.id AND g.permission_id IN (SELECT id FROM work)
+        ) AS everywhere,
+        ARRAY(
+            SELECT o.object_pk FROM guardian_userobjectpermission o
+            WHERE o.user_id = u.id AND o.object_pk = ANY(%(scopes)s::text[]) AND o.permission_id IN (SELECT id FROM work)
+            UNION ALL
+            SELECT o.object_pk FROM guardian_groupobjectpermission o JOIN core_user_groups m ON m.group_id = o.group_id
+            WHERE m.user_id = u.id AND o.object_pk = ANY(%(scopes)s::text[]) AND o.permission_id IN (SELECT id FROM work)
+        ) AS granted
+    FROM core_user u
+    WHERE u.is_staff AND u.is_active AND u.id IN (
+        SELECT m.user_id FROM core_user_groups m JOIN auth_group g ON g.id = m.group_id WHERE g.name = ANY(%(roles)s)
+    )
+    ORDER BY u.id
+"""
+
+
+def staff_of(scope_ids: Collection[int | None]) -> dict[int | None, list[User]]:
+    """The staff concerned with each organisation, by one query; what belongs to none concerns all."""
     keys = [str(scope) for scope in scope_ids if scope is not None]
-    granted: dict[int, set[int]] = defaultdict(set)
-    direct = UserObjectPermission.objects.filter(permission__in=_work_in_scope(), object_pk__in=keys)
-    for scope, person in direct.values_list("object_pk", "user_id"):
-        granted[int(scope)].add(person)
-    by_role = GroupObjectPermission.objects.filter(permission__in=_work_in_scope(), object_pk__in=keys)
-    for scope, person in by_role.values_list("object_pk", "group__user"):
-        granted[int(scope)].add(person)
+    people: Any = User.objects.raw(_STAFF, {"scopes": keys, "roles": [role.value for role in CONCERNED]})
+    people = list(people)
     return {
-        scope: [one for pk, one in people.items() if scope is None or pk in everywhere or pk in granted[scope]]
+        scope: [one for one in people if scope is None or one.everywhere or str(scope) in one.granted]
         for scope in scope_ids
     }
-
-
-def _work_in_scope() -> Iterable[int]:
-    rows = Permission.objects.filter(content_type__app_label="core", codename="work_in_scope")
-    return rows.values_list("pk", flat=True)
 
 
 def _people(subscription: Subscription, staff: dict[int | None, list[User]]) -> list[User]:
@@ -132,18 +139,19 @@ def _people(subscription: Subscription, staff: dict[int | None, list[User]]) -> 
     return list({person.pk: person for person in (subscription.owner, *staff[subscription.scope_id])}.values())
 
 
+_TOLD = """
+    SELECT recipient_id, count(*) FROM core_notification
+    WHERE recipient_id = ANY(%s::bigint[]) AND kind = %s AND created_at >= %s GROUP BY recipient_id
+"""
+
+
 def _within_limits(wanted: list[tuple[User, _Change]], now: datetime) -> Iterator[News]:
     """One piece of news for each change, and one for all beyond a person's limit of the day."""
     today = datetime.combine(now.date(), time(), UTC)
-    people = {person.pk for person, _ in wanted}
-    told = Counter(
-        dict(
-            Notification.objects.filter(recipient__in=people, kind=KIND, created_at__gte=today)
-            .order_by()
-            .values_list("recipient")
-            .annotate(count=Count("pk"))
-        )
-    )
+    people = list({person.pk for person, _ in wanted})
+    with connection.cursor() as cursor:
+        cursor.execute(_TOLD, [people, KIND, today])
+        told = Counter(dict(cursor.fetchall()))
     for person, change in wanted:
         told[person.pk] += 1
         if told[person.pk] <= DAILY:

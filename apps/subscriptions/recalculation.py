@@ -16,7 +16,6 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from apps.core.errors import DomainError
@@ -162,24 +161,32 @@ def _next_batch(run: RecalculationRun) -> Batch | None:
     return batch
 
 
+# The same statements for each batch: building them anew would cost as much as running them.
+_AFTER = """
+    SELECT id FROM subscriptions_subscription
+    WHERE status = 'active' AND (%(cursor)s::uuid IS NULL OR id > %(cursor)s) ORDER BY id LIMIT %(limit)s
+"""
+_NOTE = """
+    UPDATE subscriptions_recalculationrun SET cursor = %s, heartbeat_at = %s, succeeded = succeeded + %s,
+        failed = failed + %s, degraded = degraded + %s, changed = changed + %s, seconds = seconds + %s
+    WHERE id = %s
+"""
+_COUNTS = ("succeeded", "failed", "degraded", "changed")
+
+
 def _ids_after(cursor: UUID | None, limit: int) -> list[UUID]:
-    active = Subscription.objects.active().order_by("id").values_list("id", flat=True)
-    return list((active.filter(id__gt=cursor) if cursor else active)[:limit])
+    with connection.cursor() as reader:
+        reader.execute(_AFTER, {"cursor": cursor, "limit": limit})
+        return [pk for (pk,) in reader.fetchall()]
 
 
 def _note(run: RecalculationRun, cursor: UUID, batch: Batch, seconds: float) -> None:
     run.cursor, run.heartbeat_at = cursor, timezone.now()
-    RecalculationRun.objects.filter(pk=run.pk).update(
-        cursor=cursor,
-        heartbeat_at=run.heartbeat_at,
-        succeeded=F("succeeded") + batch.succeeded,
-        failed=F("failed") + batch.failed,
-        degraded=F("degraded") + batch.degraded,
-        changed=F("changed") + batch.changed,
-        seconds=F("seconds") + seconds,
-    )
-    for name in ("succeeded", "failed", "degraded", "changed"):
-        setattr(run, name, getattr(run, name) + getattr(batch, name))
+    counts = [getattr(batch, name) for name in _COUNTS]
+    with connection.cursor() as writer:
+        writer.execute(_NOTE, [cursor, run.heartbeat_at, *counts, seconds, run.pk])
+    for name, count in zip(_COUNTS, counts, strict=True):
+        setattr(run, name, getattr(run, name) + count)
     run.seconds += seconds
 
 

@@ -165,7 +165,8 @@ def _recalculated(ids: list[UUID], now: datetime) -> Batch:
 
 def _stored(results: list[store.Result], previous: dict[UUID, store.Stored], now: datetime) -> Batch:
     batch = Batch()
-    touched, written, history = [], [], []
+    touched: list[UUID] = []
+    written: list[tuple[store.Result, str | None]] = []
     for result in results:
         before, found = previous.get(result.subscription_id), result.found
         batch.failed += found.failed
@@ -175,16 +176,16 @@ def _stored(results: list[store.Result], previous: dict[UUID, store.Stored], now
             continue
         if before is not None and before.says(result):
             touched.append(result.subscription_id)
+        elif before is not None and not before.differs(found):
+            written.append((result, None))
         else:
-            written.append(result)
-            if before is None or before.differs(found):
-                history.append((result, before.level if before else ""))
-                batch.changed += before is None or before.level != found.level
-                if RiskLevel.HIGH.value in (found.level, before and before.level):
-                    batch.touched.append(result.subscription_id)
+            written.append((result, before.level if before else ""))
+            batch.changed += before is None or before.level != found.level
+            if RiskLevel.HIGH.value in (found.level, before and before.level):
+                batch.touched.append(result.subscription_id)
         if (news := _transition(result, before)) is not None:
             batch.transitions.append(news)
-    store.write(touched, written, history, now)
+    store.write(touched, written, now)
     _tell(batch.transitions, now)
     return batch
 

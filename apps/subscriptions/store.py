@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.subscriptions.assess import Assessment
+from apps.subscriptions.facts import uuid_array
 
 NOTHING = Decimal(0)
 
@@ -89,67 +90,61 @@ def locked(ids: Collection[UUID]) -> dict[UUID, Stored]:
     missing = [one for one in ids if one not in found]
     if missing:
         with connection.cursor() as cursor:
-            cursor.execute(_LOCK_SUBSCRIPTIONS, [missing])
+            cursor.execute(_LOCK_SUBSCRIPTIONS, [uuid_array(missing)])
         found |= _read(missing)
     return found
 
 
 def _read(ids: Collection[UUID]) -> dict[UUID, Stored]:
     with connection.cursor() as cursor:
-        cursor.execute(_LOCKED, [list(ids)])
+        cursor.execute(_LOCKED, [uuid_array(ids)])
         return {row[0]: Stored(*row[1:]) for row in cursor.fetchall()}
 
 
 _TOUCH = "UPDATE subscription_risk_scores SET last_calculated_at = %s WHERE subscription_id = ANY(%s::uuid[])"
+# The rows come as one JSON document: the server takes it apart in a fraction of the time that arrays of texts take to be
+# escaped here. Rows that belong in the history too name the level before.
 _WRITE = """
+    WITH new AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%(rows)s::json) AS new(
+            subscription uuid, owner bigint, level text, factors jsonb, weight numeric, version text, degraded boolean,
+            reason text, previous text)
+    ), past AS (
+        INSERT INTO subscription_risk_score_history (subscription_id, calculated_at, risk_level, previous_level, risk_factors,
+            total_weight, rule_version, degraded)
+        SELECT subscription, %(now)s, level, previous, factors, weight, version, degraded FROM new
+        WHERE previous IS NOT NULL
+    )
     INSERT INTO subscription_risk_scores (id, subscription_id, user_id, risk_level, risk_factors, total_weight,
         last_calculated_at, last_notified_risk_level, rule_version, degraded, degraded_reason)
-    SELECT gen_random_uuid(), subscription, owner, level, factors, weight, %s, '', version, degraded, reason
-    FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::jsonb[], %s::numeric[], %s::text[], %s::boolean[], %s::text[])
-        AS new(subscription, owner, level, factors, weight, version, degraded, reason)
+    SELECT gen_random_uuid(), subscription, owner, level, factors, weight, %(now)s, '', version, degraded, reason FROM new
     ON CONFLICT (subscription_id) DO UPDATE SET user_id = EXCLUDED.user_id, risk_level = EXCLUDED.risk_level,
         risk_factors = EXCLUDED.risk_factors, total_weight = EXCLUDED.total_weight,
         last_calculated_at = EXCLUDED.last_calculated_at, rule_version = EXCLUDED.rule_version,
         degraded = EXCLUDED.degraded, degraded_reason = EXCLUDED.degraded_reason
 """
-_HISTORY = """
-    INSERT INTO subscription_risk_score_history (subscription_id, calculated_at, risk_level, previous_level, risk_factors,
-        total_weight, rule_version, degraded)
-    SELECT subscription, %s, level, previous, factors, weight, version, degraded
-    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::numeric[], %s::text[], %s::boolean[])
-        AS new(subscription, level, previous, factors, weight, version, degraded)
-"""
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-def write(
-    touched: Sequence[UUID], written: Sequence[Result], history: Sequence[tuple[Result, str]], now: datetime
-) -> None:
+def write(touched: Collection[UUID], written: Collection[tuple[Result, str | None]], now: datetime) -> None:
     """Store scores.
 
     Args:
         touched: subscriptions whose score is as before.
-        written: scores that are new or changed.
-        history: changes with the level before.
+        written: scores that are new or changed, each with the level before if the change belongs in the history.
         now: when they were calculated.
     """
-    texts = {one.subscription_id: json.dumps(one.found.factors, separators=(",", ":")) for one in written}
     with connection.cursor() as cursor:
         if touched:
-            cursor.execute(_TOUCH, [now, list(touched)])
+            cursor.execute(_TOUCH, [now, uuid_array(touched)])
         if written:
-            rows = [
-                (s, owner, f.level, texts[s], f.total_weight, version, f.degraded, f.degraded_reason)
-                for s, owner, f, version in written
-            ]
-            cursor.execute(_WRITE, [now, *_columns(rows)])
-        if history:
-            changes = [
-                (one.subscription_id, one.found.level, previous, texts[one.subscription_id], one.found.total_weight,
-                 one.version, one.found.degraded)
-                for one, previous in history
-            ]  # fmt: skip
-            cursor.execute(_HISTORY, [now, *_columns(changes)])
+            cursor.execute(_WRITE, {"now": now, "rows": _encode([_row(one, previous) for one, previous in written])})
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _row(one: Result, previous: str | None) -> dict[str, Any]:
+    found = one.found
+    return {
+        "subscription": str(one.subscription_id), "owner": one.owner_id, "level": found.level, "factors": found.factors,
+        "weight": str(found.total_weight), "version": one.version, "degraded": found.degraded,
+        "reason": found.degraded_reason, "previous": previous,
+    }  # fmt: skip
