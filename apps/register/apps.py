@@ -8,7 +8,7 @@ class RegisterConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.audit import audit
-        from apps.register import models  # models are loaded by now
+        from apps.register import checking, models  # models are loaded by now
 
         # Ratings, attestations, check results, matrix versions and timelines are append-only: they are their own trail.
         for model in (
@@ -22,3 +22,4 @@ class RegisterConfig(AppConfig):
         audit(models.AssessmentVersion, exclude=["content"])
         audit(models.Mitigation, exclude=["version"], m2m=["controls"])
         audit(models.Control, exclude=["reminded_at"])
+        checking.discover()
