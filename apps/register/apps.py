@@ -9,7 +9,7 @@ class RegisterConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.audit import audit
-        from apps.register import models  # models are loaded by now
+        from apps.register import checking, models  # models are loaded by now
         from apps.register.matrices import ensure_builtin
 
         # Ratings, attestations, check results, matrix versions and timelines are append-only: they are their own trail.
@@ -25,4 +25,5 @@ class RegisterConfig(AppConfig):
         audit(models.AssessmentVersion, exclude=["content"])
         audit(models.Mitigation, m2m=["controls"])
         audit(models.Control, exclude=["reminded_at"])
+        checking.discover()
         post_migrate.connect(ensure_builtin, sender=self, dispatch_uid="register.builtin_matrices")
