@@ -75,7 +75,8 @@ _WORK_TICKETS = _SEE_ESCALATION | {"escalation.add_ticket", "escalation.work_tic
 _LEAD_ESCALATION = frozenset(
     {
         "escalation.change_riskflag", "escalation.decide_proposal", "escalation.change_review",
-        "escalation.add_completion", "escalation.view_phrase", "escalation.add_cannedreply",
+        "escalation.add_completion", "escalation.view_phrase", "escalation.view_indicatorversion",
+        "escalation.add_cannedreply",
         "escalation.change_cannedreply", "escalation.delete_cannedreply",
     }
 )  # fmt: skip
@@ -135,7 +136,8 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     | _KEEP_REGISTER
     | {"core.view_decision", "actions.add_ruleversion", "actions.change_ruleversion"}
     | {"subscriptions.add_factorversion", "subscriptions.add_retrypolicyversion"}
-    | {"escalation.approve_documentversion", "escalation.add_phrase", "escalation.change_phrase"},
+    | {"escalation.approve_documentversion", "escalation.add_phrase", "escalation.change_phrase"}
+    | {"escalation.add_indicatorversion"},
     Role.OPERATOR: _SEE_ORDERS
     | _SEE_SUBSCRIPTIONS
     | _KEEP_SUBSCRIPTIONS

@@ -35,6 +35,7 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "escalation.cannedreply": (SETUP, 74, "mail", "Prepared answers"),
     "escalation.calendar": (SETUP, 75, "calendar", "Calendars"),
     "escalation.phrase": (SETUP, 76, "search", "Risk phrases"),
+    "escalation.indicatorversion": (SETUP, 76, "eye", "Indicators"),
     "escalation.endpoint": (SETUP, 77, "webhook", "Outgoing webhooks"),
     "escalation.outgoingnews": (TRAIL, 45, "send", "Outgoing news"),
     "escalation.cluster": (TRAIL, 46, "link", "Similar reports"),

@@ -18,7 +18,7 @@ from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.escalation.binding import SCOPE, InvalidLevel, NotAllowed, said
 from apps.escalation.flags import raise_flag
-from apps.escalation.models import Indicator, Proposal, Report, RiskFlag
+from apps.escalation.models import Indicator, IndicatorVersion, Proposal, Report, RiskFlag
 from apps.escalation.signs import Finding
 
 ACTOR = system("indicators")
@@ -58,8 +58,13 @@ class ProposalDecided(DomainError):
 
 
 @transaction.atomic
-def propose(*, indicator: str, finding: Finding, now: datetime) -> Proposal | None:
+def propose(
+    *, indicator: str, finding: Finding, now: datetime, thresholds: IndicatorVersion | None = None
+) -> Proposal | None:
     """Open a proposal for what an indicator found, or bring the open one up to date.
+
+    Args:
+        thresholds: the version that it was found with.
 
     Returns:
         The open proposal, or None if a person decided about the same before.
@@ -75,13 +80,21 @@ def propose(*, indicator: str, finding: Finding, now: datetime) -> Proposal | No
             indicator=indicator,
             subject=finding.subject,
             status=Status.OPEN,
-            defaults={"scope_id": finding.scope_id, "created_at": now, "updated_at": now, **_facts(finding)},
+            defaults={
+                "scope_id": finding.scope_id,
+                "created_at": now,
+                "updated_at": now,
+                "thresholds": thresholds,
+                **_facts(finding),
+            },
         )
         if created:
-            record(_entry(made, ACTOR, "flag_proposed", "; ".join(finding.reasons), level=made.level))
+            number = thresholds.number if thresholds else None
+            facts = {"level": made.level, "thresholds": number}
+            record(_entry(made, ACTOR, "flag_proposed", "; ".join(finding.reasons), **facts))
             return made
         current = waiting.first()  # another worker's, locked and read again before it is changed
-    return _updated(current, finding, now) if current else None
+    return _updated(current, finding, now, thresholds) if current else None
 
 
 def _facts(finding: Finding) -> dict[str, Any]:
@@ -95,7 +108,7 @@ def _facts(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _updated(proposal: Proposal, finding: Finding, now: datetime) -> Proposal:
+def _updated(proposal: Proposal, finding: Finding, now: datetime, thresholds: IndicatorVersion | None) -> Proposal:
     """Bring an open proposal up to date. Neither its level nor its score falls while it waits."""
     facts = _facts(finding)
     if finding.score < proposal.score:
@@ -107,7 +120,8 @@ def _updated(proposal: Proposal, finding: Finding, now: datetime) -> Proposal:
     for name in changed:
         setattr(proposal, name, facts[name])
     proposal.version, proposal.updated_at = proposal.version + 1, now
-    proposal.save(update_fields=[*changed, "version", "updated_at"])
+    proposal.thresholds = thresholds or proposal.thresholds
+    proposal.save(update_fields=[*changed, "version", "updated_at", "thresholds"])
     return proposal
 
 

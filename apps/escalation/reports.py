@@ -25,7 +25,8 @@ from apps.core.models import Scope
 from apps.core.redaction import redact
 from apps.escalation.models import Cluster, Report
 from apps.escalation.proposals import propose
-from apps.escalation.signs import Finding, Sign, indicators
+from apps.escalation.signs import Finding
+from apps.escalation.thresholds import InForce, in_force
 from apps.escalation.words import Vocabulary, vocabulary, words
 
 logger = structlog.get_logger(__name__)
@@ -114,20 +115,24 @@ def judge(report_id: int, *, now: datetime) -> Report | None:
         report.words = words(report.text)
         join(report)
     report.save(update_fields=["judged_at", "words", "cluster"])
-    for one in indicators:
-        if one.occasion == "report":
-            for finding in found(one, now=now, report=report):
-                propose(indicator=one.slug, finding=finding, now=now)
+    look("report", now=now, report=report)
     return report
 
 
-def found(one: Sign, *, now: datetime, report: Report | None) -> Iterator[Finding]:
+def look(occasion: str, *, now: datetime, report: Report | None) -> None:
+    """Let the indicators of an occasion judge, each by its thresholds in force, and propose what they find."""
+    for one in in_force(occasion):
+        for finding in found(one, now=now, report=report):
+            propose(indicator=one.sign.slug, finding=finding, now=now, thresholds=one.version)
+
+
+def found(one: InForce, *, now: datetime, report: Report | None) -> Iterator[Finding]:
     """What an indicator finds. One that fails finds nothing and is logged; the others go on."""
     try:
         with transaction.atomic():
-            findings = list(one.find(now=now, settings=one.settings(), report=report))
+            findings = list(one.sign.find(now=now, settings=one.settings, report=report))
     except Exception:  # the boundary between indicators: a mistake in one must not silence the others
-        logger.exception("indicator_failed", indicator=one.slug, report=report.pk if report else None)
+        logger.exception("indicator_failed", indicator=one.sign.slug, report=report.pk if report else None)
         return
     yield from findings
 
@@ -237,9 +242,6 @@ def watch(*, now: datetime) -> int:
     """The regular look: judge reports whose task was lost, let the sweeping indicators judge what came lately, and drop the
     words that left the window. Returns how many reports were judged."""
     judged = sum(judge(pk, now=now) is not None for pk in waiting())
-    for one in indicators:
-        if one.occasion == "sweep":
-            for finding in found(one, now=now, report=None):
-                propose(indicator=one.slug, finding=finding, now=now)
+    look("sweep", now=now, report=None)
     leave_window(now)
     return judged

@@ -89,14 +89,19 @@ class Sign:
 
 
 def described(one: Sign) -> list[str]:
-    """Lines about an indicator: what it looks for, when, and its thresholds."""
+    """Lines about an indicator: what it looks for, when, and its thresholds in force. Writes nothing."""
+    from apps.escalation.thresholds import newest_versions  # not at the top: it reads this registry
+
+    version = newest_versions().get(one.slug)
+    values = {**one.settings().model_dump(mode="json"), **(version.settings if version else {})}
     occasion = "for each message" if one.occasion == "report" else "by the sweep over what came lately"
+    number = f"version {version.number}" if version else "defaults"
     fields = one.settings.model_fields.items()
     return [
         one.description,
-        f"runs: {occasion}",
-        "thresholds (defaults):",
-        *(f"  {name:<22} {field.default!s:<10} {field.description}" for name, field in fields),
+        f"runs: {occasion if version is None or version.enabled else 'not, it is switched off'}",
+        f"thresholds ({number}):",
+        *(f"  {name:<22} {values[name]!s:<10} {field.description}" for name, field in fields),
     ]
 
 

@@ -34,6 +34,8 @@ from apps.escalation.models import (
     Team,
     Ticket,
 )
+from apps.escalation.signs import indicators
+from apps.escalation.thresholds import current_version
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register.services import record_risk
 from apps.subscriptions.models import (
@@ -316,6 +318,7 @@ ROWS: dict[str, Make] = {
     "escalation.phrase": lambda scope: Phrase.objects.get_or_create(
         indicator="data", text="tests only", defaults={"weight": 1, "reason": "r"}
     )[0],
+    "escalation.indicatorversion": lambda scope: current_version(indicators["data"]),
     "escalation.proposal": _proposal,
     "escalation.team": _team,
     "escalation.review": _review,

@@ -118,7 +118,7 @@ class ProposalAdmin(ScopedAdmin, ReadOnlyAdmin):
         """One proposal with its reasons."""
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        proposal: Proposal = found(self, request, object_id, "scope", "flag", "decided_by")
+        proposal: Proposal = found(self, request, object_id, "scope", "flag", "decided_by", "thresholds")
         context = {
             **self.admin_site.each_context(request),
             "title": proposal.title,

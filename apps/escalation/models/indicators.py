@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from apps.core.versions import SettingsVersion
 from apps.escalation.models.flags import Indicator
 from apps.escalation.querysets import InScopeQuerySet
 
@@ -99,6 +100,13 @@ class Report(models.Model):
         return self.text[:80]
 
 
+class IndicatorVersion(SettingsVersion):
+    """Thresholds of an indicator as they were from one moment on. Rows are never changed (a trigger refuses it)."""
+
+    class Meta(SettingsVersion.Meta):
+        pass
+
+
 class Proposal(models.Model):
     """A flag that the system proposes; a person confirms or rejects it with a reason."""
 
@@ -114,6 +122,10 @@ class Proposal(models.Model):
     reasons = models.JSONField(default=list, help_text="Why, in words, strongest first.")
     evidence = models.JSONField(default=list)
     score = models.FloatField(help_text="Of the rule that found it.")
+    thresholds = models.ForeignKey(
+        IndicatorVersion, models.PROTECT, null=True, blank=True, related_name="proposals",
+        help_text="The version it was found with last; empty: found before there were versions.",
+    )  # fmt: skip
     level = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(5)])
     affected_count = models.PositiveIntegerField(null=True, blank=True)
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
