@@ -1,16 +1,15 @@
-"""What the home page says about action cards, risk flags and monitoring."""
+"""What the home page says about action cards and monitoring."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max
 
 from apps.actions.models import ActionCard, RuleRun
 from apps.core import home
 from apps.core.templatetags.desk import money
-from apps.escalation.models import RiskFlag
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -76,29 +75,6 @@ def failed_panel(user: User, now: datetime) -> home.Content | None:
     failed = ActionCard.objects.visible_to(user).filter(status=ActionCard.Status.FAILED).order_by("-priority", "id")[:5]
     rows = [_card_row(card) for card in failed]
     return home.Content(rows=rows) if rows else None
-
-
-@home.panel(slug="flags", title="Open risk flags", icon="flag", order=30, permission="escalation.view_riskflag")
-def flags_panel(user: User, now: datetime) -> home.Content:
-    """The five gravest open flags that the person may see, their own first."""
-    flags = RiskFlag.objects.visible_to(user).open().annotate(mine=Q(raised_by=user))
-    return home.Content(
-        rows=[
-            home.Row(
-                title=flag.title,
-                url=home.address("admin:escalation_riskflag_change", flag.pk),
-                meta="Raised by you" if flag.raised_by_id == user.pk else "",
-                badge=f"Level {flag.get_level_display()}",
-                tone="bad" if flag.level >= RiskFlag.Level.HIGH else "warn",
-                at=flag.raised_at,
-            )
-            for flag in flags.order_by("-mine", "-level", "-raised_at")[:5]
-        ],
-        empty_title="No open risk flag",
-        empty="Flags that people raise from cards stand here until they are resolved.",
-        url=home.address("admin:escalation_riskflag_changelist"),
-        more="All flags",
-    )
 
 
 @home.panel(

@@ -176,6 +176,13 @@ def allowed(flag: RiskFlag, user: User) -> tuple[Transition, ...]:
     return tuple(one for one in ways(flag.step) if one.roles & held)
 
 
+def steps_of(user: User) -> list[str]:
+    """The steps that a person's roles have to bring on; a director stands in for the managers."""
+    held = roles_of(user)
+    held |= {Role.SUPPORT_MANAGER} if Role.SUPPORT_DIRECTOR in held else set()
+    return [name for name, stage in STAGES.items() if stage.owner in held]
+
+
 def may_change_level(flag: RiskFlag, user: User) -> bool:
     """Whether a person may set another level now."""
     return bool(LEVEL_ROLES.get(flag.step, frozenset()) & roles_of(user))

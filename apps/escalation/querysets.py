@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Self
 
+from django.apps import apps
 from django.db import models
+from django.db.models import Exists, OuterRef, Subquery
 
 from apps.core.models import User
 from apps.core.scope import in_scope
@@ -21,10 +23,31 @@ class RiskFlagQuerySet(InScopeQuerySet):
     def open(self) -> Self:
         return self.filter(status="open")
 
+    def with_due(self) -> Self:
+        """With ``due``, the deadline of the step that each flag is on, and ``waiting``: nobody has it in hand yet."""
+        running = _clocks("flag").filter(status="running")
+        step = running.filter(target="step").values("due_at")[:1]
+        return self.annotate(due=Subquery(step), waiting=Exists(running.filter(target="acknowledge")))
+
+    def late(self, now: datetime) -> Self:
+        """Whose step has passed its deadline."""
+        return self.filter(Exists(_clocks("flag").filter(status="running", target="step", due_at__lte=now)))
+
 
 class TicketQuerySet(InScopeQuerySet):
     def open(self) -> Self:
         return self.filter(status__in=["new", "open", "waiting"])
+
+    def with_due(self) -> Self:
+        """With ``due``: the first deadline that runs for each ticket."""
+        running = _clocks("ticket").filter(status="running", due_at__isnull=False).order_by("due_at")
+        return self.annotate(due=Subquery(running.values("due_at")[:1]))
+
+
+def _clocks(of: str) -> models.QuerySet[Any]:
+    """The clocks of the outer query's row."""
+    clocks: models.QuerySet[Any] = apps.get_model("escalation", "Clock").objects.order_by()
+    return clocks.filter(**{of: OuterRef("pk")})
 
 
 class OfFlagQuerySet(models.QuerySet[Any]):

@@ -20,7 +20,7 @@ from apps.core.models import User
 from apps.escalation.binding import SCOPE as LOG
 from apps.escalation.binding import MissingInformation, NotAllowed, said
 from apps.escalation.kept import Keeper
-from apps.escalation.models import Clock, Cluster, Review, ReviewItem, RiskFlag
+from apps.escalation.models import Cluster, Review, ReviewItem, RiskFlag
 
 HOLD = "escalation.change_review"
 Kind, Status, Step = Review.Kind, Review.Status, RiskFlag.Step
@@ -133,9 +133,8 @@ def _since(review: Review) -> datetime | None:
 
 
 def _flags(kind: str, since: datetime | None, now: datetime) -> Iterator[tuple[QuerySet[RiskFlag], str]]:
-    opened = RiskFlag.objects.filter(status=RiskFlag.Status.OPEN).order_by("-level", "raised_at")
-    late = Q(clocks__status="running", clocks__target=Clock.Target.STEP, clocks__due_at__lte=now)
-    yield opened.filter(late).distinct(), "Its deadline has passed"
+    opened = RiskFlag.objects.open().order_by("-level", "raised_at")
+    yield opened.late(now), "Its deadline has passed"
     if kind == Kind.WEEKLY:
         yield opened.filter(level=3), "Level 3, pending"
         yield opened.filter(step=Step.DOCUMENTED), "Documented, levels 1 and 2"

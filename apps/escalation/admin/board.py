@@ -13,12 +13,11 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.core.models import User
 from apps.escalation import levels
 from apps.escalation.admin.flag_page import flag_url
 from apps.escalation.admin.shared import left, level_tone
 from apps.escalation.details import RAISE
-from apps.escalation.ladder import ENDS, STAGES
+from apps.escalation.ladder import ENDS, STAGES, steps_of
 from apps.escalation.models import Clock, RiskFlag
 from apps.escalation.rungs import circle
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from apps.escalation.admin.flags import RiskFlagAdmin
 
 MOST = 300
+MINE, TURN = "mine", "turn"  # values of ?only=
 FAR = datetime.max
 
 
@@ -47,10 +47,12 @@ def board(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
     if not modeladmin.has_view_permission(request):
         raise PermissionDenied
     now, user = timezone.now(), request.user
-    mine = request.GET.get("mine") == "1"
+    only = request.GET.get("only", "")
     rows = modeladmin.get_queryset(request).filter(status=RiskFlag.Status.OPEN).select_related("assignee", "scope")
-    if mine:
+    if only == MINE:
         rows = rows.filter(assignee=user)
+    elif only == TURN:
+        rows = rows.filter(step__in=steps_of(user))  # type: ignore[arg-type]  # staff only
     flags = list(
         rows.defer("evidence", "communications", "affected_customers").order_by("-level", "raised_at")[: MOST + 1]
     )
@@ -68,7 +70,7 @@ def board(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
         "counts": {group["step"]: (len(group["lines"]), group["late"]) for group in groups},  # type: ignore[arg-type]
         "stats": _stats([line for step in lines.values() for line in step]),
         "more": len(flags) > MOST,
-        "mine": mine,
+        "only": only,
         "now": now,
         "may_raise": request.user.has_perm(RAISE),
         "media": modeladmin.media,
@@ -114,10 +116,3 @@ def _stats(lines: list[Line]) -> list[dict[str, Any]]:
             "tone": "bad",
         },
     ]
-
-
-def late_for(user: User, now: datetime) -> int:
-    """How many open flags that a person sees are overdue."""
-    seen = RiskFlag.objects.visible_to(user).open()
-    late = seen.filter(clocks__status="running", clocks__target=Clock.Target.STEP, clocks__due_at__lte=now)
-    return int(late.distinct().count())
