@@ -110,6 +110,8 @@ def _made(subscription: Subscription, provider: PaymentProvider, now: datetime) 
         number=last + 1,
         amount=subscription.price,
         currency=subscription.currency,
+        payment_method=subscription.payment_method,
+        description=subscription.name,
         tries=1,
         next_try_at=now + LEASE,
         created_at=now,
@@ -179,7 +181,8 @@ def turn(retry: PaymentRetry, provider: Provider, now: datetime) -> bool:
 
 def _ask(retry: PaymentRetry, provider: Provider, now: datetime) -> Outcome:
     subscription = Subscription.objects.get(pk=retry.subscription_id)
-    charge = Charge(retry.pk, retry.amount, retry.currency, subscription.payment_method, subscription.name)
+    # As it was first asked: providers refuse a key that comes again with another body.
+    charge = Charge(retry.pk, retry.amount, retry.currency, retry.payment_method, retry.description)
     unwanted = _unwanted(retry, subscription, now)
     if unwanted:
         return replace(found, message=unwanted) if (found := provider.find(charge)).state == State.UNKNOWN else found
@@ -205,6 +208,8 @@ def _unwanted(retry: PaymentRetry, subscription: Subscription, now: datetime) ->
         return "the subscription is not active any more."
     if (subscription.price, subscription.currency) != (retry.amount, retry.currency):
         return "the price has changed."
+    if subscription.payment_method != retry.payment_method:
+        return "the payment method has changed."
     if not rows.filter(approved(now)).exists():
         return "there is no active approval any more."
     if retry.created_at + KEY_LIFE <= now:
@@ -233,6 +238,7 @@ def _settle(retry: PaymentRetry, outcome: Outcome, now: datetime) -> None:
                 currency=current.currency,
                 renewal_on=current.renewal_on,
                 decline_code=outcome.decline_code if not paid else "",
+                payment_method=current.payment_method,
                 actor=ACTOR,
                 now=now,
             )

@@ -7,19 +7,20 @@ decided by the API and the admin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from apps.core.decisions import Entry, record
-from apps.core.models import User
+from apps.core.models import Scope, User
 from apps.subscriptions import refusals, retries, scores
+from apps.subscriptions.currencies import CURRENCIES, WITHOUT_CENTS
 from apps.subscriptions.models import AccountBalance, Approval, RenewalAttempt, Subscription
 from apps.subscriptions.renewal_dates import is_last_of_month, next_renewal
 
@@ -44,6 +45,7 @@ def record_renewal_attempt(
     attempt_date: datetime | None = None,
     renewal_on: date | None = None,
     decline_code: str = "",
+    payment_method: str | None = None,
     actor: User | str,
     now: datetime,
 ) -> RenewalAttempt:
@@ -54,6 +56,7 @@ def record_renewal_attempt(
         attempt_date: when; ``now`` if not given.
         renewal_on: which renewal; the one due next if not given. All tries of one renewal share it.
         decline_code: as the payment provider names it; whether it is hard or soft follows from it.
+        payment_method: which stored method was tried; the present one if not given.
         actor: who recorded it, for the log of this process; attempts are facts and no decisions.
 
     Raises:
@@ -78,6 +81,7 @@ def record_renewal_attempt(
         error_message=error_message,
         decline_code=decline_code,
         decline_kind="" if success else retries.decline_kind(decline_code, scope_id=subscription.scope_id),
+        payment_method=subscription.payment_method if payment_method is None else payment_method,
         recorded_at=now,
     )
     if success and renewal == subscription.renews_on:
@@ -182,45 +186,126 @@ def set_balance(
 
 @transaction.atomic
 def change_subscription(
-    *, subscription_id: UUID, changes: Mapping[str, Any], actor: User | str, now: datetime, reason: str = ""
+    *,
+    subscription_id: UUID,
+    changes: Mapping[str, Any],
+    actor: User | str,
+    now: datetime,
+    reason: str = "",
+    seen: Mapping[str, str] | None = None,
 ) -> Subscription:
     """Change a subscription's own fields (:data:`CHANGEABLE`); what changed is in the decision log.
 
+    Args:
+        seen: the fields as the person saw them, see :func:`seen_values`; None for callers that look at nothing.
+
     Raises:
+        SubscriptionChanged: a field is not as it was seen any more; its ``fields`` say how each is now.
         DomainError: a field is unknown or its value not valid; nothing is changed then.
     """
     unknown = sorted(set(changes) - CHANGEABLE)
     if unknown:
         raise refusals.ValuesInvalid(fields={name: ["This cannot be changed."] for name in unknown})
     subscription = _held(subscription_id)
-    before = {name: str(getattr(subscription, name)) for name in changes}
+    before = seen_values(subscription)
+    stale = {name: [f"This is “{before[name]}” now; you saw “{was}”."]
+             for name, was in (seen or {}).items() if name in before and before[name] != was}  # fmt: skip
+    if stale:
+        raise refusals.SubscriptionChanged(fields=stale)
     for name, value in changes.items():
         setattr(subscription, name, value)
-    try:
-        subscription.clean_fields()
-    except ValidationError as error:
-        raise refusals.ValuesInvalid(fields=error.message_dict) from None
-    changed = {name: [was, str(getattr(subscription, name))] for name, was in before.items()}
-    changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
+    _check_values(subscription, changes, now)
+    after = seen_values(subscription)
+    changed = {name: [before[name], after[name]] for name in sorted(changes) if before[name] != after[name]}
     if not changed:
         return subscription
     subscription.updated_at = now
     subscription.save(update_fields=[*changed, "updated_at"])
-    if "status" in changed:
+    if {"status", "payment_method"} & set(changed):
         retries.propose(subscription=subscription, now=now)
-    payload = {name: pair for name, pair in changed.items() if name not in ("name", "payment_method")}
-    record(
-        Entry(
-            scope="subscriptions",
-            actor=actor,
-            action="subscription_changed",
-            subject=f"subscription:{subscription.pk}",
-            rationale=reason,
-            payload={"fields": sorted(changed), "changes": payload},
-        )
+    _log_change("subscription_changed", subscription, actor, reason, changed)
+    scores.recalculate_after_commit(subscription.pk)
+    return subscription
+
+
+@transaction.atomic
+def add_subscription(
+    *,
+    subscription_id: UUID,
+    scope: Scope | None,
+    owner: User,
+    values: Mapping[str, Any],
+    actor: User | str,
+    now: datetime,
+    reason: str = "",
+) -> Subscription:
+    """Add a subscription; its risk is calculated at once.
+
+    Args:
+        subscription_id: chosen by the caller, so that a form that is sent twice adds one.
+        scope: the owner's organisation; who may add to which is decided by the caller.
+        values: all of :data:`CHANGEABLE` that are not to be left at their defaults.
+
+    Raises:
+        SubscriptionExists: there is one with this id.
+        DomainError: a value is missing or not valid; nothing is added then.
+    """
+    if not owner.is_active:
+        raise refusals.ValuesInvalid(fields={"owner": ["This person is not active any more."]})
+    subscription = Subscription(
+        pk=subscription_id, scope=scope, owner=owner, created_at=now, updated_at=now,
+        **{name: value for name, value in values.items() if name in CHANGEABLE},
+    )  # fmt: skip
+    _check_values(subscription, CHANGEABLE, now)
+    try:
+        with transaction.atomic():
+            subscription.save(force_insert=True)
+    except IntegrityError:
+        raise refusals.SubscriptionExists from None
+    _log_change(
+        "subscription_added", subscription, actor, reason, {n: ["", v] for n, v in seen_values(subscription).items()}
     )
     scores.recalculate_after_commit(subscription.pk)
     return subscription
+
+
+def seen_values(subscription: Subscription) -> dict[str, str]:
+    """The changeable fields as texts, as a page shows them and as a change is compared with them."""
+    shown = {name: getattr(subscription, name) for name in CHANGEABLE}
+    if isinstance(shown["price"], Decimal) and shown["price"].is_finite():
+        shown["price"] = f"{shown['price']:.2f}"
+    return {name: str(value) for name, value in sorted(shown.items())}
+
+
+def _check_values(subscription: Subscription, given: Collection[str], now: datetime) -> None:
+    """Judge the given fields of a subscription that is to be stored."""
+    problems: dict[str, list[str]] = {}
+    try:
+        subscription.clean_fields(exclude={"owner", "scope"})
+    except ValidationError as error:
+        problems |= error.message_dict
+    if "currency" in given and "currency" not in problems and subscription.currency not in CURRENCIES:
+        problems["currency"] = [f"“{subscription.currency}” is no currency of ISO 4217."]
+    if {"price", "currency"} & set(given) and not {"price", "currency"} & set(problems):
+        price = Decimal(subscription.price)
+        if subscription.currency in WITHOUT_CENTS and price != price.to_integral_value():
+            problems["price"] = [f"{subscription.currency} has no smaller unit, so the price is a whole number."]
+    if "renews_on" in given and "renews_on" not in problems:
+        off = datetime.combine(subscription.renews_on, time(), UTC) - now
+        if not -LONGEST_AGO < off < LONGEST_AHEAD:
+            problems["renews_on"] = [refusals.DateOutOfRange.message]
+    if problems:
+        raise refusals.ValuesInvalid(fields=problems)
+
+
+def _log_change(
+    action: str, subscription: Subscription, actor: User | str, reason: str, changed: Mapping[str, list[str]]
+) -> None:
+    """Record what became of which field; names and payment methods stay outside the chain."""
+    shown = {name: pair for name, pair in changed.items() if name not in ("name", "payment_method")}
+    payload = {"fields": sorted(changed), "changes": shown}
+    subject = f"subscription:{subscription.pk}"
+    record(Entry(scope="subscriptions", actor=actor, action=action, subject=subject, rationale=reason, payload=payload))
 
 
 def _held(subscription_id: UUID) -> Subscription:

@@ -98,6 +98,18 @@ class ApprovalNotActive(DomainError):
     status = 409
 
 
+class SubscriptionChanged(DomainError):
+    code = "subscription_changed"
+    message = "The subscription was changed since you looked at it. Look at what changed, then save again."
+    status = 409
+
+
+class SubscriptionExists(DomainError):
+    code = "subscription_exists"
+    message = "This subscription was added already."
+    status = 409
+
+
 class ValuesInvalid(DomainError):
     code = "invalid"
     message = "Some values are not valid."

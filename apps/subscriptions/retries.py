@@ -70,6 +70,7 @@ class Tried:
     success: bool
     code: str = ""
     kind: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,18 @@ class Proposal:
 
 
 def next_try(
-    policy: RetryPolicy, *, renewal: Sequence[Tried], others: Sequence[datetime], renewal_end: datetime, now: datetime
+    policy: RetryPolicy,
+    *,
+    renewal: Sequence[Tried],
+    others: Sequence[datetime],
+    renewal_end: datetime,
+    now: datetime,
+    method: str = "",
 ) -> Proposal:
     """When to try a renewal again. Pure.
+
+    A declined method is not the new one's fault: with another payment method the schedule begins anew, at once. The
+    networks' limit counts the tries of all methods, so that changing them never makes room.
 
     Args:
         policy: of the subscription's organisation.
@@ -91,34 +101,44 @@ def next_try(
         others: when other renewals of the subscription were tried; they count towards the networks' limit.
         renewal_end: when the day on which it was due began.
         now: nothing is proposed for the past.
+        method: the payment method that would be tried.
     """
-    refusal = _refusal(policy, renewal)
+    refusal = _refusal(policy, renewal, method)
     if refusal:
         return Proposal(None, refusal)
-    wait = policy.wait_hours[len(renewal) - 1]
-    at = max(renewal[-1].at + timedelta(hours=wait), now)
-    reason = f"Retry {len(renewal)} of {len(policy.wait_hours)}, {wait} h after the try before"
+    with_it = [one for one in renewal if one.method == method]
+    if with_it:
+        wait = policy.wait_hours[len(with_it) - 1]
+        at = max(with_it[-1].at + timedelta(hours=wait), now)
+        words = f"Retry {len(with_it)} of {len(policy.wait_hours)}"
+        reason = f"{words}, {wait} h after the try before"
+    else:
+        at, words = now, "First try with another payment method"
+        reason = words
     tried = sorted([*others, *(one.at for one in renewal)])
     limit = policy.tries_in_30_days
     if len(tried) >= limit and tried[-limit] + NETWORK_WINDOW >= at:
         # The window is closed at both ends, so the next try lies beyond it.
         at = tried[-limit] + NETWORK_WINDOW + timedelta(seconds=1)
-        reason = f"Retry {len(renewal)}, put off: at most {limit} tries in 30 days"
+        reason = f"{words}, put off: at most {limit} tries in 30 days"
     if at > renewal_end + timedelta(days=policy.give_up_days):
         return Proposal(None, f"Given up: more than {policy.give_up_days} days after the renewal date.")
     return Proposal(at, reason)
 
 
-def _refusal(policy: RetryPolicy, renewal: Sequence[Tried]) -> str:
-    """Why a renewal is not tried again; empty if it may be."""
+def _refusal(policy: RetryPolicy, renewal: Sequence[Tried], method: str) -> str:
+    """Why a renewal is not tried again with a method; empty if it may be."""
+    with_it = [one for one in renewal if one.method == method]
     if any(one.success for one in renewal):
         return "Paid."
     if not policy.enabled:
         return "Retries are switched off."
-    hard = next((one for one in renewal if kind_of(policy, one) == RenewalAttempt.DeclineKind.HARD), None)
+    hard = next((one for one in with_it if kind_of(policy, one) == RenewalAttempt.DeclineKind.HARD), None)
     if hard:
         return f"Declined for good ({words_for(hard.code) or 'hard decline'}): another payment method is needed."[:200]
-    if len(renewal) > len(policy.wait_hours):
+    if not with_it and not method:
+        return "No payment method is stored."
+    if not policy.wait_hours or len(with_it) > len(policy.wait_hours):
         return f"All {len(policy.wait_hours)} retries were used."
     return ""
 
@@ -156,10 +176,14 @@ def proposal_for(subscription: Subscription, *, now: datetime) -> Proposal:
     renewal = sorted((one for one in tries if one.renewal_on == newest), key=lambda one: (one.attempt_date, one.number))
     return next_try(
         current_policy(subscription.scope_id),
-        renewal=[Tried(one.attempt_date, one.success, one.decline_code, one.decline_kind) for one in renewal],
+        renewal=[
+            Tried(one.attempt_date, one.success, one.decline_code, one.decline_kind, one.payment_method)
+            for one in renewal
+        ],
         others=[one.attempt_date for one in tries if one.renewal_on != newest],
         renewal_end=datetime.combine(newest, time(), UTC),
         now=now,
+        method=subscription.payment_method,
     )
 
 

@@ -39,6 +39,7 @@ class RenewalAttemptFactory(DjangoModelFactory[RenewalAttempt]):
     amount = factory.SelfAttribute("subscription.price")
     currency = factory.SelfAttribute("subscription.currency")
     success = True
+    payment_method = factory.SelfAttribute("subscription.payment_method")
     recorded_at = factory.SelfAttribute("attempt_date")
 
 

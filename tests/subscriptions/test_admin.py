@@ -189,21 +189,6 @@ def test_what_the_records_refuse_stands_in_the_form(client: Client, olga: User, 
     assert client.get(address("record", plan.pk, "nothing")).status_code == 404
 
 
-def test_administrators_change_and_add(client: Client, scope: Scope, plan: Subscription) -> None:
-    admin = person(Role.ADMINISTRATOR)
-    client.force_login(admin)
-    values = {
-        "name": "Team plan", "price": "30.00", "currency": "USD", "interval": "monthly", "renews_on": "2026-03-10",
-        "status": "active",
-    }  # fmt: skip
-    answer = client.post(address("record", plan.pk, "edit"), {**values, "reason": "New price."})
-    assert answer.status_code == 302, answer.content.decode()
-    plan.refresh_from_db()
-    assert plan.price == Decimal("30.00")
-    client.post(address("subscription_add"), {**values, "name": "Second", "owner": admin.pk, "scope": scope.pk})
-    assert Subscription.objects.get(name="Second").created_at == NOW
-
-
 # Factors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from apps.core.breaker import Breaker
 from apps.core.http import Policy
 from apps.core.models import Decision, Notification
 from apps.core.roles import Role
-from apps.subscriptions import payments, retries
+from apps.subscriptions import payments, records, retries
 from apps.subscriptions.models import Approval, PaymentProvider, PaymentRetry, RenewalAttempt, Subscription
 from apps.subscriptions.provider import HttpProvider
 from tests.core.factories import ScopeFactory, person
@@ -102,6 +103,79 @@ def test_after_a_hard_decline_nothing_is_tried_again(house, provider) -> None:
     work()
     assert work(LATER + timedelta(days=20)) == 0
     assert len(house.server.seen) == 1
+
+
+def test_after_a_hard_decline_another_payment_method_is_tried_and_the_old_one_never(house, provider) -> None:
+    subscription = declined()
+    house.declines = "41"
+    work()
+    subscription.refresh_from_db()
+    assert (subscription.next_attempt_at, subscription.next_attempt_reason[:17]) == (None, "Declined for good")
+    at = LATER + timedelta(days=1)
+
+    def enter(method: str) -> None:
+        records.change_subscription(
+            subscription_id=subscription.pk, changes={"payment_method": method}, actor="system:tests", now=at
+        )
+        subscription.refresh_from_db()
+
+    enter("pm_2")
+    assert subscription.next_attempt_at == at
+    enter("pm_1")
+    assert subscription.next_attempt_at is None
+    enter("pm_2")
+    house.declines = ""
+    assert work(at) == 1
+    assert json.loads(house.server.seen[-1].body)["payment_method"] == "pm_2"
+    assert list(RenewalAttempt.objects.order_by("number").values_list("payment_method", "success")) == [
+        ("pm_1", False), ("pm_1", False), ("pm_2", True)
+    ]  # fmt: skip
+
+
+def test_another_method_is_not_charged_without_an_approval(house, provider) -> None:
+    subscription = declined()
+    house.declines = "41"
+    work()
+    Approval.objects.update(status=Approval.Status.REVOKED)
+    at = LATER + timedelta(days=1)
+    records.change_subscription(
+        subscription_id=subscription.pk, changes={"payment_method": "pm_2"}, actor="system:tests", now=at
+    )
+    assert work(at) == 0
+    subscription.refresh_from_db()
+    assert subscription.next_attempt_reason == payments.NO_APPROVAL
+
+
+def test_a_method_changed_while_the_outcome_is_unknown_is_asked_for_under_a_key_of_its_own(house, provider) -> None:
+    subscription = declined(name="Gold")
+    house.before = [drop]
+    work()
+    records.change_subscription(
+        subscription_id=subscription.pk, changes={"payment_method": "pm_2", "name": "Platinum"}, actor="system:tests",
+        now=LATER,
+    )  # fmt: skip
+    work(LATER + timedelta(minutes=10))
+    first, second = PaymentRetry.objects.order_by("number")
+    assert (first.status, first.last_error) == ("failed", "Nothing was charged: the payment method has changed.")
+    asked = [json.loads(seen.body) for seen in house.server.seen if seen.method == "POST"]
+    assert [(body["reference"], body["payment_method"], body["description"]) for body in asked] == [
+        (str(first.pk), "pm_1", "Gold"), (str(second.pk), "pm_2", "Platinum"),
+    ]  # fmt: skip
+    assert house.money == ["20.00"]
+
+
+def test_a_repetition_is_word_for_word_the_first_question(house, provider) -> None:
+    """Providers refuse a key that comes again with another body."""
+    subscription = declined(name="Gold")
+    house.after = [drop]
+    work()
+    records.change_subscription(
+        subscription_id=subscription.pk, changes={"name": "Platinum"}, actor="system:tests", now=LATER
+    )
+    work(LATER + timedelta(minutes=10))
+    first, second = (seen.body for seen in house.server.seen)
+    assert first == second
+    assert house.money == ["20.00"]
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,11 @@ def soft(at: datetime, code: str = "51") -> Tried:
     return Tried(at, False, code, "soft")
 
 
-def propose_after(*tries: Tried, policy: RetryPolicy | None = None, others=(), now: datetime | None = None):
-    return next_try(
-        policy or RetryPolicy(), renewal=tries, others=others, renewal_end=DUE, now=now or max(t.at for t in tries)
-    )
+def propose_after(
+    *tries: Tried, policy: RetryPolicy | None = None, others=(), now: datetime | None = None, method: str = ""
+):
+    last = now or max(t.at for t in tries)
+    return next_try(policy or RetryPolicy(), renewal=tries, others=others, renewal_end=DUE, now=last, method=method)
 
 
 policies = st.builds(
@@ -72,6 +73,47 @@ def test_nothing_follows_a_hard_decline_wherever_it_stands(policy, number, place
     proposal = propose_after(*tries, policy=policy)
     assert proposal.at is None
     assert "another payment method" in proposal.reason
+
+
+@given(
+    policy=policies,
+    others=st.lists(st.integers(0, 60 * 24), max_size=20),
+    methods=st.lists(st.sampled_from(["a", "b", "c"]), max_size=25),
+)
+@settings(max_examples=300, deadline=None)
+def test_changing_the_payment_method_never_makes_room_beyond_the_networks_limit(policy, others, methods) -> None:
+    """Each try is declined for good, and another method is entered at once, as often as one likes."""
+    before = [DUE - timedelta(hours=hours) for hours in others]
+    tries, proposed, dead = [Tried(DUE, False, "41", "hard", "first")], [], {"first"}
+    for method in methods:
+        proposal = propose_after(*tries, policy=policy, others=before, method=method)
+        assert (proposal.at is None) or method not in dead, "a method that was declined for good is never tried again"
+        if proposal.at is not None:
+            tries.append(Tried(proposal.at, False, "41", "hard", method))
+            proposed.append(proposal.at)
+            dead.add(method)
+    everything = [*before, *(one.at for one in tries)]
+    for at in proposed:
+        assert at <= DUE + timedelta(days=policy.give_up_days)
+        window = [one for one in everything if at - NETWORK_WINDOW <= one <= at]
+        assert len(window) <= min(policy.tries_in_30_days, NETWORK_TRIES)
+
+
+def test_another_method_begins_the_schedule_anew() -> None:
+    hard = Tried(DUE, False, "41", "hard", "old")
+    first = propose_after(hard, method="new")
+    assert (first.at, first.reason) == (DUE, "First try with another payment method")
+    second = propose_after(hard, Tried(DUE, False, "51", "soft", "new"), method="new")
+    assert (second.at, second.reason) == (DUE + timedelta(hours=24), "Retry 1 of 4, 24 h after the try before")
+    assert propose_after(hard, Tried(DUE, False, "51", "soft", "new"), method="old").at is None
+    assert propose_after(hard, method="").reason == "No payment method is stored."
+    assert propose_after(hard, method="new", policy=RetryPolicy(wait_hours=())).at is None
+
+
+def test_another_method_used_up_like_the_first() -> None:
+    waits = RetryPolicy(wait_hours=(1,))
+    tries = [Tried(DUE, False, "51", "soft", "old"), *[Tried(DUE, False, "51", "soft", "new")] * 2]
+    assert propose_after(*tries, policy=waits, method="new").reason == "All 1 retries were used."
 
 
 @given(policy=policies, late=st.integers(0, 100 * 24))

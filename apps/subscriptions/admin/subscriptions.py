@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -17,6 +17,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from apps.core.errors import DomainError
+from apps.core.models import Scope
+from apps.core.scope import scopes_of, sees_every_scope
 from apps.core.templatetags.desk import badge, money
 from apps.subscriptions import records, services
 from apps.subscriptions.admin.shared import (
@@ -28,7 +30,7 @@ from apps.subscriptions.admin.shared import (
     subscription_url,
 )
 from apps.subscriptions.admin.view import page_context
-from apps.subscriptions.forms import FORMS, initial
+from apps.subscriptions.forms import FORMS, AddForm, initial
 from apps.subscriptions.models import Approval, RiskLevel, RiskScore, Subscription
 
 MOST_AT_ONCE = 500
@@ -62,7 +64,6 @@ class SubscriptionAdmin(SubscriptionData):
     search_help_text = "Beginning of the name, the owner's user name or e-mail, or the id"
     ordering = ["-pk"]
     actions = ["recalculate"]
-    fields = ["scope", "owner", "name", "price", "currency", "interval", "renews_on", "status", "payment_method"]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         try:
@@ -98,13 +99,34 @@ class SubscriptionAdmin(SubscriptionData):
     # A new one is typed in; everything after that is recorded.
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("subscriptions.add_subscription")
+        return request.user.has_perm(AddForm.permission)
 
-    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
-        obj.created_at = obj.updated_at = timezone.now()
-        with transaction.atomic():
-            super().save_model(request, obj, form, change)
-            services.recalculate_after_commit(obj.pk)
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Add a subscription. A form that is sent twice adds one."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        user: Any = request.user
+        everywhere = sees_every_scope(user)
+        scopes = Scope.objects.all() if everywhere else Scope.objects.filter(pk__in=scopes_of(user))
+        blank = partial(AddForm, scopes=scopes, may_be_nobodys=everywhere)
+        now, status = timezone.now(), 200
+        if request.method == "POST":
+            form, status = blank(request.POST), 400
+            if form.is_valid():
+                try:
+                    made = form.store(user, now)
+                except DomainError as refusal:
+                    form.refuse(refusal)
+                    status = refusal.status
+                else:
+                    messages.success(request, "Added, and the risk was calculated.")
+                    return HttpResponseRedirect(subscription_url(made.pk))
+        else:
+            form = blank(initial={"key": uuid4(), "status": Subscription.Status.ACTIVE})
+        context = {**self.admin_site.each_context(request), "title": form.title, "opts": self.opts, "form": form}
+        return TemplateResponse(request, "subscriptions/record.html", context, status=status)
 
     def get_urls(self) -> list[URLPattern]:
         def page(route: str, view: Any, name: str) -> URLPattern:

@@ -74,6 +74,10 @@ class PaymentRetry(models.Model):
     number = models.PositiveSmallIntegerField(help_text="The number of the attempt that it becomes.")
     amount = models.DecimalField(max_digits=14, decimal_places=2)
     currency = models.CharField(max_length=3)
+    payment_method = models.CharField(max_length=200, blank=True, default="", help_text="The method that is charged.")
+    description = models.CharField(
+        max_length=200, blank=True, default="", help_text="What the provider was told; the same in every repetition."
+    )
     status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
     tries = models.PositiveSmallIntegerField(default=0, help_text="How often the provider was asked.")
     next_try_at = models.DateTimeField(null=True, blank=True)

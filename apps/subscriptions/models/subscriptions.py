@@ -102,6 +102,9 @@ class RenewalAttempt(models.Model):
     error_message = models.TextField(blank=True)
     decline_code = models.CharField(max_length=60, blank=True, help_text="As the payment provider names it.")
     decline_kind = models.CharField(max_length=4, choices=DeclineKind, blank=True, default=DeclineKind.NONE)
+    payment_method = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="The stored method that was tried."
+    )
     recorded_at = models.DateTimeField()
 
     objects = OfSubscriptionQuerySet.as_manager()
