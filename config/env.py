@@ -59,6 +59,9 @@ class Environment(BaseSettings):
         SecretStr("console://"),
         description="smtp://user:password@host:587?tls=1, file:///folder, console:// or memory://.",
     )
+    outgoing_private_addresses: bool = Field(
+        False, description="Send outgoing news to private and local addresses, too. Refused in production."
+    )
     default_from_email: str = Field("Riskdesk <riskdesk@localhost>", description="Sender of mails.")
     log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level that is written.")
@@ -147,6 +150,7 @@ class Environment(BaseSettings):
         mail = self.email_url.get_secret_value()
         problems = [
             ("DEBUG", self.debug, "must be off in production"),
+            ("OUTGOING_PRIVATE_ADDRESSES", self.outgoing_private_addresses, "must be off in production"),
             ("SECRET_KEY", _is_weak(self.secret_key.get_secret_value()), "is a default or too short or too uniform"),
             ("SECRET_KEY_FALLBACKS", any(map(_is_weak, self.secret_key_fallbacks)), "holds a default or too short key"),
             ("EMAIL_URL", mail.startswith(("console:", "memory:")), "must name a mail server: smtp://..."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import httpcore
 import httpx
 
+Choose = Callable[[str, int], str]
 _deadline: ContextVar[float] = ContextVar("riskdesk_http_deadline")
 _EXCEPTIONS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
@@ -71,8 +72,9 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
+    def __init__(self, choose: Choose | None) -> None:
         self._inner = httpcore.SyncBackend()
+        self._choose = choose
 
     def connect_tcp(
         self,
@@ -82,6 +84,9 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        if self._choose is not None:
+            # The very address that was looked at is connected to, so that a second look-up cannot lead elsewhere.
+            host = self._choose(host, port)
         left = _left(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))
 
@@ -109,12 +114,16 @@ class _Body(httpx.SyncByteStream):
 
 
 class DeadlineTransport(httpx.BaseTransport):
-    """Sends requests over a pool of connections; see :func:`deadline`. Proxies of the environment are not used."""
+    """Sends requests over a pool of connections; see :func:`deadline`. Proxies of the environment are not used.
 
-    def __init__(self, *, verify: ssl.SSLContext | bool = True) -> None:
+    Args:
+        choose: which network address of a host to connect to; raises what forbids it. The system chooses if None.
+    """
+
+    def __init__(self, *, verify: ssl.SSLContext | bool = True, choose: Choose | None = None) -> None:
         context = verify if isinstance(verify, ssl.SSLContext) else httpx.create_ssl_context(verify=verify)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, max_connections=20, keepalive_expiry=5.0, network_backend=_Backend()
+            ssl_context=context, max_connections=20, keepalive_expiry=5.0, network_backend=_Backend(choose)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

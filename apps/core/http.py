@@ -23,6 +23,7 @@ from prometheus_client import Counter, Histogram
 
 from apps.core.breaker import Breaker
 from apps.core.deadline import DeadlineTransport, deadline
+from apps.core.networks import PrivateAddress, UnknownHost, public_address
 
 logger = structlog.get_logger(__name__)
 
@@ -109,6 +110,7 @@ class Client:
         headers: sent with each request.
         timeout: seconds for one attempt, from connecting to the last byte.
         breaker: one of its own where one name serves many hosts (one shop down is not all shops).
+        public_only: refuse addresses of this machine and of private networks, for places that people type in.
         sleep: replaced in tests.
     """
 
@@ -121,6 +123,7 @@ class Client:
         timeout: float = 10.0,
         policy: Policy | None = None,
         breaker: Breaker | None = None,
+        public_only: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
@@ -132,7 +135,7 @@ class Client:
             base_url=base_url,
             headers={"User-Agent": "riskdesk", "Accept": "application/json", **(headers or {})},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-            transport=DeadlineTransport(),
+            transport=DeadlineTransport(choose=public_address if public_only else None),
             trust_env=False,
         )
 
@@ -250,6 +253,11 @@ class Client:
         try:
             with deadline(self.timeout):
                 return self._check(self._follow(request))
+        except PrivateAddress:
+            words = f"{self.name} is at an address that is not public; nothing was sent"
+            raise PermanentFailure(words, code="private_address") from None
+        except UnknownHost:
+            raise TransientFailure(f"{self.name} has no address", code="unknown_host") from None
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise TransientFailure(f"{self.name} cannot be reached", code="unreachable") from None
         except httpx.TimeoutException:

@@ -15,4 +15,4 @@ class EscalationConfig(AppConfig):
         indicators.discover("apps.escalation.indicators")
         for model in (models.Calendar, models.CannedReply, models.Category, models.Course, models.Phrase, models.Team):
             audit(model)
-        audit(models.Endpoint, mask=["secret"])
+        audit(models.Endpoint, mask=["secret", "url"])  # a path or a query may be a secret, too

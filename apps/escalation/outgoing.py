@@ -30,6 +30,7 @@ from apps.core.breaker import Breaker
 from apps.core.decisions import Entry, record
 from apps.core.http import CircuitOpen, Client, IntegrationError, PermanentFailure, Policy
 from apps.core.models import User
+from apps.core.networks import is_public
 from apps.escalation.binding import SCOPE, NotAllowed
 from apps.escalation.models import Endpoint, OutgoingNews, RiskFlag, Ticket
 
@@ -136,6 +137,7 @@ def deliver_one(*, now: Callable[[], datetime]) -> OutgoingNews | None:
     news = _claim(now())
     if news is None:
         return None
+    claimed = news.attempts
     try:
         _send(news, now())
     except UnusableEndpoint as error:
@@ -148,8 +150,28 @@ def deliver_one(*, now: Callable[[], datetime]) -> OutgoingNews | None:
         _failed(news, f"{error.code}: {error}", now(), isinstance(error, PermanentFailure), error.retry_after)
     else:
         news.status, news.sent_at, news.next_attempt_at, news.last_error = Status.SENT, now(), None, ""
-    news.save(update_fields=["status", "attempts", "next_attempt_at", "sent_at", "last_error"])
+    _put_down(news, claimed)
     return news
+
+
+def _put_down(news: OutgoingNews, claimed: int) -> None:
+    """Write what became of an attempt, unless the claim ended meanwhile and another worker took the news over.
+
+    A worker that was halted for longer than its claim must not turn what the other one sent into a failure. What was
+    delivered counts in any case.
+    """
+    ours = OutgoingNews.objects.filter(pk=news.pk, status=Status.PENDING)
+    if news.status != Status.SENT:
+        ours = ours.filter(attempts=claimed)
+    written_down = ours.update(
+        status=news.status,
+        attempts=news.attempts,
+        next_attempt_at=news.next_attempt_at,
+        sent_at=news.sent_at,
+        last_error=news.last_error,
+    )
+    if not written_down:
+        logger.warning("outgoing_claim_lost", news=str(news.pk), endpoint=news.endpoint_id)
 
 
 class UnusableEndpoint(Exception):
@@ -180,11 +202,10 @@ def _send(news: OutgoingNews, at: datetime) -> None:
         IntegrationError: it did not take it.
     """
     endpoint = news.endpoint
-    url = urlsplit(endpoint.url)
     if not endpoint.active:
         raise UnusableEndpoint("switched_off")
-    if url.scheme != "https" and not settings.DEBUG:
-        raise UnusableEndpoint("not_https")
+    if problem := unusable(endpoint.url):
+        raise UnusableEndpoint(problem)
     body = written(news)
     headers = {
         "Content-Type": "application/json",
@@ -194,8 +215,44 @@ def _send(news: OutgoingNews, at: datetime) -> None:
     }
     breaker = Breaker(f"outgoing-{endpoint.pk}", probe_seconds=TIMEOUT + 5)
     policy = Policy(attempts=1, max_bytes=64 * 1024)
-    with Client("outgoing", endpoint.url, timeout=TIMEOUT, policy=policy, breaker=breaker) as client:
+    public_only = not settings.OUTGOING_PRIVATE_ADDRESSES
+    with Client(
+        "outgoing", endpoint.url, timeout=TIMEOUT, policy=policy, breaker=breaker, public_only=public_only
+    ) as client:
         client.request("POST", endpoint.url, content=body, headers=headers, idempotency_key=str(news.pk), retry=False)
+
+
+def unusable(url: str) -> str:
+    """Why nothing is sent to an address, as far as it can be told without looking its host up; empty if it is fine.
+
+    What its host's name leads to is looked at when something is sent, each time.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "not_an_address"
+    if parts.scheme != "https" and not (parts.scheme == "http" and settings.DEBUG):
+        return "not_https"
+    if not host:
+        return "not_an_address"
+    if parts.username is not None or parts.password is not None:
+        return "credentials_in_address"
+    if settings.OUTGOING_PRIVATE_ADDRESSES:
+        return ""
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return "private_address"
+    try:
+        return "" if is_public(host) else "private_address"
+    except ValueError:
+        return ""  # a name
+
+
+def masked(url: str) -> str:
+    """An address without what may be a secret of it: path and query tell the receiver who calls."""
+    parts = urlsplit(url)
+    rest = "/…" if parts.path.strip("/") or parts.query else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{rest}"
 
 
 def _failed(news: OutgoingNews, why: str, now: datetime, final: bool, pause: float | None = None) -> None:

@@ -189,10 +189,17 @@ def _advance(outcomes: Sequence[Outcome]) -> None:
 
 def _outgoing(clock: Clock, number: int, now: datetime) -> outgoing.News:
     if clock.flag is not None:
-        return outgoing.of_flag(clock.flag, "flag.rung_told", dedupe_key(clock, number), now)
+        kind = "flag.overdue" if clock.target == Clock.Target.STEP else "flag.rung_told"
+        news = outgoing.of_flag(clock.flag, kind, dedupe_key(clock, number), now)
+        return replace(news, facts={**news.facts, **_lateness(clock, number)})
     assert clock.ticket is not None  # a clock belongs to a flag or to a ticket (constraint)
     news = outgoing.of_ticket(clock.ticket, "ticket.overdue", now)
-    return replace(news, key=dedupe_key(clock, number))
+    return replace(news, key=dedupe_key(clock, number), facts={**news.facts, **_lateness(clock, number)})
+
+
+def _lateness(clock: Clock, number: int) -> dict[str, Any]:
+    """Which deadline passed, when it was, and how often that was announced."""
+    return {"target": clock.target, "due_at": clock.due_at, "announced": number}
 
 
 def _of_flag(flag: int, clock: Clock, telling: Telling, data: dict[str, Any]) -> Event:

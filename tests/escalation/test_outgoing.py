@@ -35,6 +35,7 @@ def server() -> Iterator[FaultyServer]:
 @pytest.fixture(autouse=True)
 def endpoint(server: FaultyServer, settings: Any) -> Iterator[Endpoint]:
     settings.DEBUG = True  # the server speaks http
+    settings.OUTGOING_PRIVATE_ADDRESSES = True  # and is on this machine
     made_here = Endpoint.objects.create(name="Partner", url=f"{server.url}/hook?token=t0p", secret=SECRET)
     yield made_here
     Breaker(f"outgoing-{made_here.pk}").reset()

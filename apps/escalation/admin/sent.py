@@ -23,6 +23,14 @@ from apps.escalation.models import Endpoint, OutgoingNews
 TONES = {"pending": "info", "sent": "ok", "dead": "bad"}
 
 
+PROBLEMS = {
+    "not_https": "It must begin with https://.",
+    "not_an_address": "It is no address.",
+    "credentials_in_address": "An address must not hold a user name or a password.",
+    "private_address": "This machine and private networks are no place to send to.",
+}
+
+
 class EndpointForm(forms.ModelForm):
     """An endpoint. Its secret is entered, never shown."""
 
@@ -37,6 +45,13 @@ class EndpointForm(forms.ModelForm):
         model = Endpoint
         fields = ["name", "url", "secret", "kinds", "active"]
 
+    def clean_url(self) -> str:
+        """An address that news can be sent to."""
+        url: str = self.cleaned_data["url"]
+        if problem := outgoing.unusable(url):
+            raise forms.ValidationError(PROBLEMS[problem], code=problem)
+        return url
+
     def clean_secret(self) -> str:
         """What was entered, or what is there."""
         given: str = self.cleaned_data["secret"]
@@ -50,12 +65,20 @@ class EndpointAdmin(Undeletable):
     """Where news of flags and tickets goes."""
 
     form = EndpointForm
-    list_display = ["name", "url", "active"]
+    list_display = ["name", "address", "active"]
+
+    @admin.display(description="address")
+    def address(self, endpoint: Endpoint) -> str:
+        """The host; the rest may be a secret."""
+        return outgoing.masked(endpoint.url)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return ["address"]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Who may only look never sees the secret."""
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        return ["name", "url", "secret", "kinds", "active"] if may else ["name", "url", "kinds", "active"]
+        return ["name", "url", "secret", "kinds", "active"] if may else ["name", "address", "kinds", "active"]
 
 
 @admin.register(OutgoingNews)
