@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -19,16 +20,30 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from apps.core import bodies
+from apps.core.errors import DomainError
 from apps.core.idempotency import Answer, fingerprint, once
 from apps.core.models import Scope, User
 from apps.core.numbers import whole
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.escalation.api_shapes import RefusalSerializer
-from apps.escalation.binding import MissingInformation
+from apps.escalation.binding import FlagChanged, MissingInformation
+from apps.escalation.ticket_binding import TicketChanged
 
 READ = (401, 403, 404, 429)
-WRITE = (400, 401, 403, 404, 409, 413, 415, 422, 429)
+WRITE = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429)
+BOUND = (*WRITE, 428)
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
+_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"', re.ASCII)
+_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string", "pattern": r'^(\*|(W/)?"[1-9][0-9]{0,9}"( *, *(W/)?"[1-9][0-9]{0,9}")*)$', "example": '"3"'},
+    OpenApiParameter.HEADER,
+    description="The `ETag` of what was looked at. Nothing is done, and 412 `precondition_failed` answered, if there is a newer "
+    "version. It stands for `seen_version`.",
+)
+_ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The version, in quotes; for `If-Match`."
+)
 _KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "pattern": r"^[\x21-\x7e]{1,200}$"},
@@ -36,6 +51,26 @@ _KEY = OpenApiParameter(
     description="A key of your own, best a UUID. The same request with the same key gets the first answer again, for seven "
     "days; another request with it is refused.",
 )
+
+
+class VersionMissing(DomainError):
+    """What changes what others decide upon must say what was looked at."""
+
+    code = "version_required"
+    message = "Say which version you looked at: by the header If-Match, or by seen_version."
+    status = 428
+
+
+class PreconditionFailed(DomainError):
+    """The version of ``If-Match`` is not the one now, which ``version`` tells."""
+
+    code = "precondition_failed"
+    message = "It changed since you looked at it; If-Match does not name its version any more."
+    status = 412
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__()
 
 
 def query(name: str, schema: dict[str, Any], words: str = "") -> OpenApiParameter:
@@ -58,14 +93,21 @@ def documented(
     request: type[serializers.Serializer] | None = None,
     refused: tuple[int, ...] = READ,
     parameters: list[OpenApiParameter] | None = None,
+    matched: bool = False,
 ) -> Any:
-    """Describe an operation: answers by status, and with which statuses it refuses. Operations with a body take a key."""
+    """Describe an operation: answers by status, and with which statuses it refuses. Operations with a body take a key.
+
+    Args:
+        matched: whether it takes ``If-Match``.
+    """
+    key, tags = [_KEY] if request else [], [_MATCH] if matched else []
+    etag = [_ETAG] if matched or name in ("flag", "ticket") else []
     return extend_schema(
         operation_id=name,
         summary=summary,
         tags=[tag],
         request=request,
-        parameters=[*(parameters or []), *([_KEY] if request else [])],
+        parameters=[*(parameters or []), *key, *tags, *etag],
         responses=answers | {code: RefusalSerializer for code in refused},
     )
 
@@ -90,6 +132,7 @@ class DeskView(APIView):
         version = getattr(exc, "version", None)
         if version is not None:
             response.data["error"]["version"] = version
+            response["ETag"] = f'"{version}"'
         return response
 
     @property
@@ -125,6 +168,60 @@ class DeskView(APIView):
         if found is None:
             raise MissingInformation(fields={"scope": ["There is no such scope that you work in."]})
         return found
+
+    def matched(self, version: int) -> int | None:
+        """The version that ``If-Match`` names: the one now if it is among several; None without the header.
+
+        Raises:
+            ValidationError: the header is no list of versions.
+        """
+        header = self.request.headers.get("If-Match")
+        if header is None:
+            return None
+        if header.strip() == "*":
+            return version
+        tags = [_TAG.fullmatch(part.strip()) for part in header.split(",")]
+        named = [int(tag[1]) for tag in tags if tag]
+        if len(named) != len(tags):
+            raise ValidationError({"If-Match": ['A version such as "3", as the ETag says it.']})
+        return version if version in named else named[0]
+
+    def bound(
+        self, row: Any, work: Callable[[], Any], values: dict[str, Any] | None, needed: bool
+    ) -> Callable[[], None]:
+        """What a write does, bound to the version that ``If-Match`` names.
+
+        Args:
+            row: the flag or ticket, as it was a moment ago.
+            values: what the service is called with; gets the version as ``seen_version``. None for services that take none:
+                then the row is locked and compared here.
+            needed: whether the service cannot do without a version.
+
+        Raises:
+            VersionMissing: neither the header nor the body names the version.
+            ValidationError: they name different ones.
+        """
+        seen = self.matched(row.version)
+        if values is not None and seen is not None:
+            if values.get("seen_version", seen) != seen:
+                raise ValidationError({"seen_version": ["It is not the version that If-Match names."]})
+            values["seen_version"] = seen
+        elif needed and (values is None or "seen_version" not in values):
+            raise VersionMissing
+
+        def done() -> None:
+            if values is None and seen is not None:
+                held = type(row)._default_manager.select_for_update(of=("self",), no_key=True).get(pk=row.pk)
+                if held.version != seen:
+                    raise PreconditionFailed(held.version)
+            try:
+                work()
+            except (FlagChanged, TicketChanged) as change:
+                if seen is None:
+                    raise
+                raise PreconditionFailed(change.version) from None
+
+        return done
 
     def answer_once(self, work: Callable[[], tuple[int, Any]]) -> Response:
         """Do something once per idempotency key, in one transaction.

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.escalation import api_shapes as shapes
 from apps.escalation import flags
-from apps.escalation.api_base import PAGE, WRITE, DeskView, documented, query
+from apps.escalation.api_base import BOUND, PAGE, WRITE, DeskView, documented, query
 from apps.escalation.binding import VIEW, FlagNotFound, MissingInformation
 from apps.escalation.details import RAISE
 from apps.escalation.models import FlagEvent, RiskFlag, Ticket
@@ -46,12 +46,12 @@ class FlagView(DeskView):
         """The flag as it is now."""
         return shapes.FlagDetailSerializer(flag, context={"person": self.person}).data
 
-    def do(self, flag_id: int, work: Callable[[], Any]) -> Response:
-        """Do something with a flag and answer it."""
-        self.visible(flag_id)
+    def do(self, flag_id: int, work: Callable[[], Any], values: dict[str, Any] | None = None) -> Response:
+        """Do something with a flag, if it is what ``If-Match`` says, and answer it."""
+        bound = self.bound(self.visible(flag_id), work, values, needed=values is not None)
 
         def done() -> tuple[int, Any]:
-            work()
+            bound()
             return 200, self.detail(self.visible(flag_id))
 
         return self.answer_once(done)
@@ -125,7 +125,13 @@ class StepView(FlagView):
     """Steps on the ladder."""
 
     @documented(
-        "flags", _ONE, name="flag_step", summary="Take a step on the ladder", request=shapes.StepBody, refused=WRITE
+        "flags",
+        _ONE,
+        name="flag_step",
+        summary="Take a step on the ladder",
+        request=shapes.StepBody,
+        refused=BOUND,
+        matched=True,
     )
     def post(self, request: Request, flag_id: int) -> Response:
         """Take one of the flag's `transitions`. 409 `flag_changed` if it is not what you looked at."""
@@ -133,7 +139,7 @@ class StepView(FlagView):
         fields = values.pop("information")
         now = timezone.now()
         return self.do(
-            flag_id, lambda: flags.move(flag_id=flag_id, fields=fields, actor=self.person, now=now, **values)
+            flag_id, lambda: flags.move(flag_id=flag_id, fields=fields, actor=self.person, now=now, **values), values
         )
 
 
@@ -142,7 +148,7 @@ class AcknowledgeView(FlagView):
 
     @documented(
         "flags", _ONE, name="flag_acknowledge", summary="Say that you have the flag in hand",
-        refused=(401, 403, 404, 409, 413, 429),
+        refused=(400, 401, 403, 404, 409, 412, 413, 429), matched=True,
     )  # fmt: skip
     def post(self, request: Request, flag_id: int) -> Response:
         """Nobody further up is told from now on."""
@@ -152,19 +158,31 @@ class AcknowledgeView(FlagView):
 class LevelView(FlagView):
     """Levels."""
 
-    @documented("flags", _ONE, name="flag_level", summary="Set another level", request=shapes.LevelBody, refused=WRITE)
+    @documented(
+        "flags",
+        _ONE,
+        name="flag_level",
+        summary="Set another level",
+        request=shapes.LevelBody,
+        refused=BOUND,
+        matched=True,
+    )
     def post(self, request: Request, flag_id: int) -> Response:
         """Set another level, with a reason; deadlines count again."""
         values = self.values(shapes.LevelBody)
         return self.do(
-            flag_id, lambda: flags.change_level(flag_id=flag_id, actor=self.person, now=timezone.now(), **values)
+            flag_id,
+            lambda: flags.change_level(flag_id=flag_id, actor=self.person, now=timezone.now(), **values),
+            values,
         )
 
 
 class FlagNoteView(FlagView):
     """Notes for colleagues."""
 
-    @documented("flags", _ONE, name="flag_note", summary="Write a note", request=shapes.WordsBody, refused=WRITE)
+    @documented(
+        "flags", _ONE, name="flag_note", summary="Write a note", request=shapes.WordsBody, refused=WRITE, matched=True
+    )
     def post(self, request: Request, flag_id: int) -> Response:
         """Write a line for colleagues."""
         text = self.values(shapes.WordsBody)["text"]

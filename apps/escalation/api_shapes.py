@@ -24,7 +24,9 @@ class ProblemSerializer(serializers.Serializer):
     message = serializers.CharField(help_text="For people.")
     request_id = serializers.CharField()
     fields = serializers.DictField(required=False, help_text="What is wrong, by field.")  # type: ignore[assignment]
-    version = serializers.IntegerField(required=False, help_text="With `ticket_changed`, `flag_changed`: the one now.")
+    version = serializers.IntegerField(
+        required=False, help_text="With `ticket_changed`, `flag_changed`, `precondition_failed`: the one now."
+    )
 
 
 class RefusalSerializer(serializers.Serializer):
@@ -179,7 +181,8 @@ def _optional(most: int) -> Text:
 _SEEN: dict[str, Any] = {
     "min_value": 1,
     "max_value": 2**31 - 1,
-    "help_text": "The version that was looked at; see `ETag`.",
+    "required": False,
+    "help_text": "The version that was looked at, see `ETag`; or say it by the header `If-Match`.",
 }
 
 
@@ -225,7 +228,7 @@ class ReplyBody(Body):
     """An answer to the customer."""
 
     text = _text(10_000)
-    seen_version = _Whole(**_SEEN, required=False)
+    seen_version = _Whole(**_SEEN)
     then_wait = Truth(required=False, default=False, help_text="The customer has to say something now.")
 
 

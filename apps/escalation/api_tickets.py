@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.core.models import User
 from apps.escalation import api_shapes as shapes
 from apps.escalation import tickets
-from apps.escalation.api_base import PAGE, WRITE, DeskView, documented, query
+from apps.escalation.api_base import BOUND, PAGE, WRITE, DeskView, documented, query
 from apps.escalation.binding import MissingInformation
 from apps.escalation.models import Category, Ticket, TicketEvent, TicketMessage
 from apps.escalation.ticket_binding import CREATE, VIEW, WORK, TicketNotFound
@@ -69,14 +69,17 @@ class TicketView(DeskView):
             raise MissingInformation(fields={"category": ["There is no such category."]})
         return found
 
-    def do(self, ticket_id: int, work: Callable[[], Any], status: int = 200) -> Response:
-        """Do something with a ticket and answer it."""
-        self.visible(ticket_id)
+    def do(
+        self, ticket_id: int, work: Callable[[], Any], values: dict[str, Any] | None = None, *, needed: bool = True
+    ) -> Response:
+        """Do something with a ticket, if it is what ``If-Match`` says, and answer it."""
+        ticket = self.visible(ticket_id)
         self.may(WORK)
+        bound = self.bound(ticket, work, values, needed=needed and values is not None)
 
         def done() -> tuple[int, Any]:
-            work()
-            return status, self.detail(ticket_id)
+            bound()
+            return 200, self.detail(ticket_id)
 
         return self.answer_once(done)
 
@@ -138,33 +141,41 @@ class EditView(TicketView):
         name="ticket_edit",
         summary="Correct a ticket",
         request=shapes.EditBody,
-        refused=WRITE,
+        refused=BOUND,
+        matched=True,
     )
     def post(self, request: Request, ticket_id: int) -> Response:
         """Correct what a ticket says. Another category brings its own deadlines, and perhaps another team."""
         values = self.values(shapes.EditBody)
-        seen = values.pop("seen_version")
 
         def work() -> None:
+            seen = values.pop("seen_version")
             if "category" in values:
                 values["category"] = self.category(values["category"])
             tickets.edit(ticket_id=ticket_id, seen_version=seen, fields=values, actor=self.person, now=timezone.now())
 
-        return self.do(ticket_id, work)
+        return self.do(ticket_id, work, values)
 
 
 class ReplyView(TicketView):
     """Answering the customer."""
 
     @documented(
-        "tickets", _ONE, name="ticket_reply", summary="Answer the customer", request=shapes.ReplyBody, refused=WRITE
+        "tickets",
+        _ONE,
+        name="ticket_reply",
+        summary="Answer the customer",
+        request=shapes.ReplyBody,
+        refused=WRITE,
+        matched=True,
     )
     def post(self, request: Request, ticket_id: int) -> Response:
         """Answer the customer; passwords, cards and the like are masked."""
         values = self.values(shapes.ReplyBody)
         return self.do(
-            ticket_id, lambda: tickets.reply(ticket_id=ticket_id, actor=self.person, now=timezone.now(), **values)
-        )
+            ticket_id, lambda: tickets.reply(ticket_id=ticket_id, actor=self.person, now=timezone.now(), **values), values,
+            needed=False,
+        )  # fmt: skip
 
 
 class ReceiveView(TicketView):
@@ -172,7 +183,7 @@ class ReceiveView(TicketView):
 
     @documented(
         "tickets", _ONE, name="ticket_receive", summary="Take in what the customer wrote", request=shapes.WordsBody,
-        refused=WRITE,
+        refused=WRITE, matched=True,
     )  # fmt: skip
     def post(self, request: Request, ticket_id: int) -> Response:
         """Take in what the customer wrote: a ticket that waits or is resolved is open again."""
@@ -183,7 +194,15 @@ class ReceiveView(TicketView):
 class TicketNoteView(TicketView):
     """Notes for colleagues."""
 
-    @documented("tickets", _ONE, name="ticket_note", summary="Write a note", request=shapes.WordsBody, refused=WRITE)
+    @documented(
+        "tickets",
+        _ONE,
+        name="ticket_note",
+        summary="Write a note",
+        request=shapes.WordsBody,
+        refused=WRITE,
+        matched=True,
+    )
     def post(self, request: Request, ticket_id: int) -> Response:
         """Write a line for colleagues; the customer does not see it."""
         text = self.values(shapes.WordsBody)["text"]
@@ -197,7 +216,7 @@ class AssignView(TicketView):
 
     @documented(
         "tickets", _ONE, name="ticket_assign", summary="Give the ticket to somebody", request=shapes.AssignBody,
-        refused=WRITE,
+        refused=BOUND, matched=True,
     )  # fmt: skip
     def post(self, request: Request, ticket_id: int) -> Response:
         """Give the ticket to somebody who works in its scope, or back to the queue."""
@@ -207,7 +226,7 @@ class AssignView(TicketView):
             assignee = self._person(values.pop("assignee"))
             tickets.assign(ticket_id=ticket_id, assignee=assignee, actor=self.person, now=timezone.now(), **values)
 
-        return self.do(ticket_id, work)
+        return self.do(ticket_id, work, values)
 
     @staticmethod
     def _person(username: str | None) -> User | None:
@@ -224,20 +243,28 @@ class MoveView(TicketView):
 
     @documented(
         "tickets", _ONE, name="ticket_move", summary="Wait, resume, resolve, reopen or close", request=shapes.MoveBody,
-        refused=WRITE,
+        refused=BOUND, matched=True,
     )  # fmt: skip
     def post(self, request: Request, ticket_id: int) -> Response:
         """Put the ticket into another state. 409 `ticket_changed` if it is not what you looked at."""
         values = self.values(shapes.MoveBody)
         move = _MOVES[values.pop("transition")]
-        return self.do(ticket_id, lambda: move(ticket_id=ticket_id, actor=self.person, now=timezone.now(), **values))
+        return self.do(
+            ticket_id, lambda: move(ticket_id=ticket_id, actor=self.person, now=timezone.now(), **values), values
+        )
 
 
 class MergeView(TicketView):
     """Duplicates."""
 
     @documented(
-        "tickets", _ONE, name="ticket_merge", summary="Merge a duplicate", request=shapes.MergeBody, refused=WRITE
+        "tickets",
+        _ONE,
+        name="ticket_merge",
+        summary="Merge a duplicate",
+        request=shapes.MergeBody,
+        refused=BOUND,
+        matched=True,
     )
     def post(self, request: Request, ticket_id: int) -> Response:
         """Merge this duplicate into another ticket of the same scope; what its customer writes from now on goes there."""
@@ -245,5 +272,7 @@ class MergeView(TicketView):
         into = values.pop("into")
         now = timezone.now()
         return self.do(
-            ticket_id, lambda: tickets.merge(ticket_id=ticket_id, into_id=into, actor=self.person, now=now, **values)
+            ticket_id,
+            lambda: tickets.merge(ticket_id=ticket_id, into_id=into, actor=self.person, now=now, **values),
+            values,
         )
