@@ -33,6 +33,8 @@ KINDS = {
     "actions": "Action cards",
     "decision_log": "The decision log",
     "subscriptions": "Subscriptions at risk",
+    "register": "The risk register",
+    "incidents": "Incidents",
 }
 MAX_ATTEMPTS = 6
 CLAIM = timedelta(minutes=5)
