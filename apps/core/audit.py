@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditlog.context import auditlog_value, set_extra_data
 from auditlog.registry import auditlog
@@ -42,16 +42,17 @@ def audit(
 
 
 @contextmanager
-def said_by(actor: User | str, reason: str = "") -> Iterator[None]:
+def said_by(actor: User | str, reason: str = "", **facts: Any) -> Iterator[None]:
     """Write into the trail who changed what is saved inside, and why; also outside requests.
 
     Args:
         actor: a person, or the label of a job (see :func:`apps.core.decisions.system`).
         reason: kept with each entry.
+        facts: further facts to keep with it, as JSON holds them.
     """
     outside = auditlog_value.get(None)
     person = None if isinstance(actor, str) else actor
-    facts = {"reason": reason} if reason else {}
+    facts |= {"reason": reason} if reason else {}
     if isinstance(actor, str):
         facts["by"] = actor
     try:

@@ -1,4 +1,4 @@
-"""Writes of the risk register."""
+"""What lower layers' news brings into the register: risks confirmed by the escalation ladder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from apps.core.decisions import Entry, record
 from apps.core.models import Scope, User
 from apps.core.roles import Role
-from apps.register.models import Risk
+from apps.register import matrices, risks
+from apps.register.models import Rating, Risk
 
 
 @transaction.atomic
@@ -29,6 +29,9 @@ def record_risk(
 ) -> Risk:
     """Record a risk, or return the one that was recorded from the same source before; in the caller's transaction.
 
+    Its level on the ladder becomes its inherent and its current score. Whether the actor may confirm risks was decided by
+    the ladder, so the register does not ask again.
+
     Args:
         reference_source: what it was found in, such as ``risk_flag:4``.
         level: 1 (Minimal) to 5 (Critical).
@@ -40,34 +43,16 @@ def record_risk(
     Raises:
         IntegrityError: if the level is not between 1 and 5.
     """
-    facts = {
-        "title": title[:200],
-        "description": description,
-        "level": level,
-        "evidence": list(evidence),
-        "owner_role": owner_role.value,
-        "scope": scope,
-        "recorded_by": actor,
-        "recorded_at": now,
-        "reference": _next_reference,
-    }
-    risk, created = Risk.objects.get_or_create(source=reference_source, defaults=facts)
-    if created:
-        record(
-            Entry(
-                scope="register",
-                actor=actor,
-                action="risk_recorded",
-                subject=f"risk:{risk.pk}",
-                rationale=description,
-                payload={"reference": risk.reference, "source": reference_source, "level": level},
-            )
-        )
-    return risk
-
-
-def _next_reference() -> str:
-    """The next number of the register; a number that a rolled-back transaction drew is never used."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('register_risk_reference')")
-        return f"R-{cursor.fetchone()[0]:04d}"
+    risk = Risk(
+        source=reference_source, title=title[:200], description=description, level=level, evidence=list(evidence),
+        owner_role=owner_role.value, scope=scope, recorded_by=actor, recorded_at=now,
+    )  # fmt: skip
+    stored = risks.store(risk, actor, source=reference_source, level=level)
+    if not stored.ratings.exists():
+        matrix = matrices.in_force(matrices.PROTOCOL)
+        for kind in (Rating.Kind.INHERENT, Rating.Kind.CURRENT):
+            risks.give_score(
+                stored, kind=kind, steps=(None, None), level=str(level), matrix=matrix, actor=actor, now=now,
+                reason="Its level on the escalation ladder when it was confirmed.",
+            )  # fmt: skip
+    return stored
