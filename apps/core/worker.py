@@ -19,10 +19,11 @@ from celery import signals
 from django.conf import settings
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from apps.core import metrics
+from apps.core import metrics, valkey
 
 logger = structlog.get_logger(__name__)
 _STARTED = "riskdesk_started_at"
+HEARTBEATS = "riskdesk:heartbeats"
 
 
 def connect() -> None:
@@ -44,6 +45,25 @@ def _task_ends(*, task: Any, state: str | None, **_: Any) -> None:
     metrics.task_runs.labels(task.name, (state or "unknown").lower()).inc()
     if began is not None:
         metrics.task_seconds.labels(task.name).observe(time.perf_counter() - began)
+    if state == "SUCCESS":
+        _note_heartbeat(task.name)
+
+
+def _note_heartbeat(task: str) -> None:
+    """Write down that a task ended well. Valkey may be away; the next task writes again."""
+    try:
+        valkey.client().hset(HEARTBEATS, task, f"{time.time():.0f}")
+    except valkey.Unavailable:
+        logger.warning("heartbeat_not_noted", task=task)
+
+
+def heartbeats() -> dict[str, str]:
+    """When each task last ended well, in seconds since 1970, by its name.
+
+    Raises:
+        redis.RedisError: if Valkey does not answer.
+    """
+    return {str(task): str(at) for task, at in valkey.client().hgetall(HEARTBEATS).items()}
 
 
 def _worker_is_ready(**_: Any) -> None:

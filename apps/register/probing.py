@@ -8,7 +8,9 @@ reply says so: what it shows is then the configuration, not that the site is up.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any, Literal, Protocol
@@ -110,19 +112,22 @@ def in_process(
     secure: bool | None = None,
     form: Mapping[str, Any] | None = None,
     address: str = "127.0.0.1",
+    logged: bool = False,
 ) -> Reply:
     """The answer of this process' copy of the site.
 
     Args:
         form: fields of a form that is posted, without a token against forged requests.
         address: whom the request comes from.
+        logged: whether it is written to the log as other requests are.
     """
     from django.test import Client  # heavy, and only wanted here
 
     known = {"host": urlsplit(settings.SITE_URL).netloc, **(headers or {})}
     client = Client(raise_request_exception=False, REMOTE_ADDR=address)
     # In a context of its own: the site binds the request's id to the log and forgets what was bound before.
-    answer = contextvars.copy_context().run(_asked, client, method, path, known, _is_secure(secure), form)
+    with nullcontext() if logged else _unlogged():
+        answer = contextvars.copy_context().run(_asked, client, method, path, known, _is_secure(secure), form)
     body = b"".join(answer.streaming_content) if answer.streaming else answer.content
     return Reply(
         answer.status_code,
@@ -138,6 +143,18 @@ def _asked(client: Any, method: str, path: str, headers: Any, secure: bool, form
     if form is not None:
         return client.post(path, data=form, headers=headers, secure=secure)
     return client.generic(method, path, headers=headers, secure=secure)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keeps refusals that a check provokes, by the hundred, out of the log; failures are written all the same."""
+    logger = logging.getLogger("django_structlog.middlewares.request")
+    former = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(former)
 
 
 def _is_secure(secure: bool | None) -> bool:

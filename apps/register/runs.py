@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg import errors as pg
 
 from apps.core import versions
 from apps.register import metrics
@@ -27,6 +28,7 @@ STATEMENT_TIMEOUT = "60s"
 KEPT_WHOLE = timedelta(days=7)
 """So long every result is kept; then the first of each day, and those that changed the outcome."""
 KEPT = timedelta(days=400)
+ATTEMPTS = 3
 EARLY = 0.1
 """Share of its cadence by which a check may come early, so that a late run does not move all that follow it."""
 
@@ -77,7 +79,7 @@ class _Looked:
 def _looked(one: Check, version: CheckVersion, now: datetime, site: Site) -> _Looked:
     begun = monotonic()
     try:
-        finding = _in_a_transaction_taken_back(one, version, now, site)
+        finding = _in_one_snapshot(one, version, now, site)
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # a check may fail in any way, and must not stop the others
@@ -88,6 +90,17 @@ def _looked(one: Check, version: CheckVersion, now: datetime, site: Site) -> _Lo
     metrics.check_runs.labels(one.slug, finding.outcome).inc()
     metrics.check_seconds.labels(one.slug).observe(seconds)
     return _Looked(finding, seconds)
+
+
+def _in_one_snapshot(one: Check, version: CheckVersion, now: datetime, site: Site) -> Finding:
+    """Look, and once more where a probe met a row that somebody changed after the snapshot."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _in_a_transaction_taken_back(one, version, now, site)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, pg.SerializationFailure):
+                raise
+    return _in_a_transaction_taken_back(one, version, now, site)
 
 
 def _in_a_transaction_taken_back(one: Check, version: CheckVersion, now: datetime, site: Site) -> Finding:
