@@ -22,6 +22,7 @@ logger = structlog.get_logger(__name__)
 HIGH_FROM = Decimal(10)
 MEDIUM_FROM = Decimal(5)
 REASON_LENGTH = 300
+_ALWAYS_STORABLE = frozenset({str, int, bool, type(None)})
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -92,7 +93,8 @@ def _evaluate(
         finding = one.evaluate(now=now, facts=facts)
         weight = by_name[finding.weight]
         name, details, problem = finding.weight, dict(finding.details), ""
-        _encode(details)  # what cannot be stored is this evaluator's fault, not its batch's
+        if not _ALWAYS_STORABLE.issuperset(map(type, (*details, *details.values()))):
+            _encode(details)  # what cannot be stored is this evaluator's fault, not its batch's
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # an evaluator may fail in any way; it then weighs nothing, and the others count

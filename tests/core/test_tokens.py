@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -17,7 +18,7 @@ from apps.core import tokens
 from apps.core.models import ApiToken, Decision, StoredAnswer, User
 from apps.core.roles import Role
 from apps.core.tasks import clear_sessions
-from tests.core.factories import PASSWORD, UserFactory, person
+from tests.core.factories import PASSWORD, ScopeFactory, UserFactory, person
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +82,40 @@ def test_it_carries_the_persons_own_rights() -> None:
     assert APIClient().post("/api/risk-score/recalculate", headers=bearer(secret)).status_code == 403
     secret = make(person(Role.ADMINISTRATOR)).json()["data"]["token"]
     assert APIClient().post("/api/risk-score/recalculate", headers=bearer(secret)).status_code == 202
+
+
+def test_a_role_that_changes_counts_at_the_next_request() -> None:
+    user = person(Role.AUDITOR)
+    secret = make(user).json()["data"]["token"]
+
+    def recalculates() -> int:
+        return APIClient().post("/api/risk-score/recalculate", headers=bearer(secret)).status_code
+
+    assert recalculates() == 403
+    user.groups.add(person(Role.ADMINISTRATOR).groups.get())
+    assert recalculates() == 202
+    user.groups.clear()
+    assert recalculates() == 403
+    user.user_permissions.add(Permission.objects.get(codename="add_recalculationrun"))
+    assert recalculates() == 202
+    user.user_permissions.clear()
+    User.objects.filter(pk=user.pk).update(is_superuser=True)
+    assert recalculates() == 202
+
+
+def test_token_person_and_permissions_take_one_query(django_assert_num_queries: Any) -> None:
+    user = person(Role.OPERATOR, ScopeFactory())
+    own = Permission.objects.get(codename="view_recalculationrun", content_type__app_label="subscriptions")
+    user.user_permissions.add(own)
+    token, secret = tokens.issue(user=user, name="t", days=1, now=timezone.now())
+    opens(secret)  # its use is noted once an hour
+    with django_assert_num_queries(1):
+        found, used = tokens.TokenAuthentication().authenticate_credentials(secret.encode())
+        assert found.get_all_permissions() > {"subscriptions.view_recalculationrun"}
+    assert found.get_all_permissions() == User.objects.get(pk=user.pk).get_all_permissions()
+    token.refresh_from_db()
+    names = [field.name for field in ApiToken._meta.concrete_fields]
+    assert [getattr(used, name) for name in names] == [getattr(token, name) for name in names]
 
 
 def test_it_ends_by_itself() -> None:
