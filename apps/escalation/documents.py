@@ -37,14 +37,25 @@ class OwnDraft(DomainError):
     status = 403
 
 
-def protocol() -> Document:
-    """The risk management protocol; made with its first version when it is not there, which is not approved yet."""
+FIRST = "1.0"
+
+
+@transaction.atomic
+def protocol(*, now: datetime) -> Document:
+    """The risk management protocol. When it is not there, it is made with the delivered text as its first version, a draft
+    that somebody has to approve."""
     facts = {
         "title": "Customer Support Risk Management Protocol",
         "owner": "Support Manager and Risk Manager",
         "review_every_days": 365,
     }
-    return Document.objects.get_or_create(slug=levels.SLUG, defaults=facts)[0]
+    document, created = Document.objects.get_or_create(slug=levels.SLUG, defaults=facts)
+    if created:
+        DocumentVersion.objects.create(
+            document=document, number=FIRST, body=levels.delivered_text(), changes="The text and table as delivered.",
+            data=levels.delivered_data(), major=True, created_at=now,
+        )  # fmt: skip
+    return document
 
 
 @transaction.atomic

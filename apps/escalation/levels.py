@@ -190,6 +190,11 @@ def delivered_data() -> dict[str, Any]:
     return data
 
 
+def delivered_text() -> str:
+    """The text that is delivered with the product, as Markdown."""
+    return _FILE.with_suffix(".md").read_text(encoding="utf-8")
+
+
 @cache
 def delivered() -> Protocol:
     """The table that is delivered with the product."""

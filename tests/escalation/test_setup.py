@@ -20,9 +20,9 @@ from tests.escalation.factories import NOON, calendar, raised
 pytestmark = pytest.mark.django_db
 
 
-def drafted(actor: User, number: str = "1.0", **changes: object) -> DocumentVersion:
+def drafted(actor: User, number: str = "2.0", **changes: object) -> DocumentVersion:
     facts = {"body": "The text.", "changes": "First.", "data": levels.delivered_data()}
-    return documents.draft(document=documents.protocol(), number=number, actor=actor, now=NOON, **(facts | changes))  # type: ignore[arg-type]
+    return documents.draft(document=documents.protocol(now=NOON), number=number, actor=actor, now=NOON, **(facts | changes))  # type: ignore[arg-type]
 
 
 def test_a_version_holds_once_somebody_else_approved_it() -> None:
@@ -31,11 +31,11 @@ def test_a_version_holds_once_somebody_else_approved_it() -> None:
     with pytest.raises(documents.OwnDraft):
         documents.approve(version_id=version.pk, actor=author, now=NOON)
     documents.approve(version_id=version.pk, actor=director, now=NOON)
-    assert levels.in_force().number == "1.0"
-    document = documents.protocol()
+    assert levels.in_force().number == "2.0"
+    document = documents.protocol(now=NOON)
     assert document.next_review_on == NOON.date() + timedelta(days=365)
     assert documents.overdue(NOON.date() + timedelta(days=366)) == [document]
-    documents.approve(version_id=drafted(author, "1.1").pk, actor=director, now=NOON)
+    documents.approve(version_id=drafted(author, "2.1").pk, actor=director, now=NOON)
     version.refresh_from_db()
     assert version.state == "superseded"
 
@@ -59,12 +59,12 @@ def test_the_documents_pages(client: Client) -> None:
     author, director = person(Role.SUPPORT_MANAGER), person(Role.SUPPORT_DIRECTOR)
     client.force_login(author)
     assert client.get("/admin/escalation/document/").status_code == 200
-    url = f"/admin/escalation/document/{documents.protocol().pk}/"
+    url = f"/admin/escalation/document/{documents.protocol(now=NOON).pk}/"
     form = client.get(f"{url}draft/").context["form"]
     table = form["table"].value()
-    given = {"number": "1.0", "changes": "First.", "body": "Text", "table": table}
+    given = {"number": "1.1", "changes": "First.", "body": "Text", "table": table}
     assert client.post(f"{url}draft/", given).status_code == 302
-    version = DocumentVersion.objects.get()
+    version = DocumentVersion.objects.get(number="1.1")
     assert client.get(f"{url}versions/{version.pk}/approve/").status_code == 403
     client.force_login(director)
     assert client.post(f"{url}versions/{version.pk}/approve/").status_code == 302

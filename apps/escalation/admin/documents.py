@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
@@ -16,9 +16,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin
+from apps.core.markdown import rendered
 from apps.core.models import User
 from apps.core.templatetags.desk import badge
-from apps.escalation import documents, levels, training
+from apps.escalation import differences, documents, levels, training
 from apps.escalation.admin.asking import Question, ask, person
 from apps.escalation.admin.setup import Undeletable
 from apps.escalation.admin.shared import DASH, Words, found, page
@@ -84,12 +85,13 @@ class DocumentAdmin(ReadOnlyAdmin):
         return [
             page(self, "<int:pk>/draft/", "draft", draft),
             page(self, "<int:pk>/reviewed/", "reviewed", reviewed),
+            page(self, "<int:pk>/versions/<int:version>/", "version", version_page),
             page(self, "<int:pk>/versions/<int:version>/approve/", "approve", approve),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        documents.protocol()
+        documents.protocol(now=timezone.now())
         return super().changelist_view(request, {"title": "Documents", **(extra_context or {})})
 
     def change_view(
@@ -102,6 +104,7 @@ class DocumentAdmin(ReadOnlyAdmin):
         versions = list(document.versions.select_related("author", "approved_by").order_by("-id"))
         user = person(request)
         is_protocol = document.slug == levels.SLUG
+        holds = next((one for one in versions if one.state == "approved"), None)
         context = {
             **self.admin_site.each_context(request),
             "title": document.title,
@@ -111,7 +114,8 @@ class DocumentAdmin(ReadOnlyAdmin):
                 (one, TONES[one.state], one.state == "draft" and one.author_id != user.pk and user.has_perm(documents.APPROVE))
                 for one in versions
             ],
-            "holds": next((one for one in versions if one.state == "approved"), None),
+            "holds": holds,
+            "text": rendered(holds.body, under=2) if holds else "",
             "protocol": levels.in_force() if is_protocol else None,
             "now": timezone.now(),
             "may_draft": user.has_perm(documents.DRAFT),
@@ -152,6 +156,52 @@ def draft(modeladmin: DocumentAdmin, request: HttpRequest, pk: int) -> HttpRespo
     return ask(modeladmin, request, question)
 
 
+def version_page(modeladmin: DocumentAdmin, request: HttpRequest, pk: int, version: int) -> HttpResponse:
+    """One version as it reads, its approval, and what differs from another one: ``?than=`` its id, the one before if none."""
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    document: Document = found(modeladmin, request, pk)
+    versions = list(document.versions.select_related("author", "approved_by").order_by("-pk"))
+    row = next((one for one in versions if one.pk == version), None)
+    if row is None:
+        raise Http404
+    user = person(request)
+    context = {
+        **modeladmin.admin_site.each_context(request),
+        "title": f"{document.title} {row.number}",
+        "opts": modeladmin.opts,
+        "document": document,
+        "version": row,
+        "tone": TONES[row.state],
+        "text": rendered(row.body, under=2),
+        "data": _pretty(row),
+        "others": [one for one in versions if one.pk != row.pk],
+        "approvable": row.state == "draft" and row.author_id != user.pk and user.has_perm(documents.APPROVE),
+        "now": timezone.now(),
+        "media": modeladmin.media,
+        **_differences(row, _other(row, versions, request.GET.get("than", ""))),
+    }
+    return TemplateResponse(request, "escalation/version.html", context)
+
+
+def _other(row: DocumentVersion, versions: list[DocumentVersion], wanted: str) -> DocumentVersion | None:
+    """The version to compare with: the wanted one, or the one that was written before."""
+    if wanted:
+        return next((one for one in versions if str(one.pk) == wanted and one.pk != row.pk), None)
+    return next((one for one in versions if one.pk < row.pk), None)
+
+
+def _differences(row: DocumentVersion, other: DocumentVersion | None) -> dict[str, Any]:
+    """What differs from the other version to this one, for the page."""
+    if other is None:
+        return {"other": None}
+    return {
+        "other": other,
+        "lines": differences.lines(other.body, row.body),
+        "changed": differences.changes(other.data, row.data),
+    }
+
+
 def approve(modeladmin: DocumentAdmin, request: HttpRequest, pk: int, version: int) -> HttpResponse:
     """Bring a draft into force, after a page that shows it."""
     document: Document = found(modeladmin, request, pk)
@@ -167,9 +217,11 @@ def approve(modeladmin: DocumentAdmin, request: HttpRequest, pk: int, version: i
 
     number, changes = (row.number, row.changes) if row else ("", "")
     lead = f"The version in force before is superseded. What changes: {changes}"
+    holds = document.versions.filter(state="approved").first()
+    shown = {"version": row, "text": rendered(row.body, under=2) if row else "", "data": _pretty(row)}
     question = Question(
         Words(f"Approve version {number}", "Approve", lead), PlainForm, run, document_url(document), document.title,
-        "escalation/approve.html", {"version": row, "data": _pretty(row)},
+        "escalation/approve.html", shown | (_differences(row, holds) if row else {}),
     )  # fmt: skip
     return ask(modeladmin, request, question)
 

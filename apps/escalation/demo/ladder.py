@@ -17,12 +17,6 @@ from apps.escalation.models import Cluster, Course, Proposal, Report, Review, Ri
 
 PEOPLE = ("agent", "lead", "manager", "director", "risk")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-BODY = """# Customer Support Risk Management Protocol
-
-Everybody in Customer Support raises what may be a risk, says how grave it is on a scale of five levels, and takes first
-steps to contain it. The ladder decides who is told, who decides, and by when. Levels 3 to 5 that are confirmed stand in the
-risk register."""
-
 # Title, level, indicator, hours since it was raised, and the steps that it took; each took an hour.
 STORY: tuple[tuple[str, int, str, int, tuple[str, ...]], ...] = (
     ("Size chart shows inches as centimetres", 1, "", 30, ()),
@@ -76,17 +70,18 @@ def load_ladder(*, now: datetime) -> bool:
 
 def _protocol(people: dict[str, User], now: datetime) -> None:
     """The protocol: a version in force, and a draft that waits for approval."""
-    document = documents.protocol()
-    data = levels.delivered_data()
-    author = people["manager"]
-    first = documents.draft(
-        document=document, number="1.0", body=BODY, changes="The first version.", data=data, actor=author,
-        now=now - timedelta(days=120), major=True,
-    )  # fmt: skip
+    document = documents.protocol(now=now - timedelta(days=120))
+    first = document.versions.get(number=documents.FIRST)
     documents.approve(version_id=first.pk, actor=people["director"], now=now - timedelta(days=119))
+    author, data = people["manager"], levels.delivered_data()
+    data["levels"][2]["acknowledge"] = {"minutes": 120}
+    body = first.body.replace(
+        "**Contain it** where you can, and write down what you did.",
+        "**Contain it** where you can, and write down what you did and when.",
+    )
     documents.draft(
-        document=document, number="1.1", body=BODY, changes="Four hours per rung at level 3, as before; wording.",
-        data=data, actor=author, now=now - timedelta(days=2),
+        document=document, number="1.1", body=body, data=data, actor=author, now=now - timedelta(days=2),
+        changes="At level 3 each rung has two hours instead of four; containment is noted with its time.",
     )  # fmt: skip
     course = Course.objects.create(
         slug="risk-protocol", title="Finding, rating and escalating risks", document=document,
