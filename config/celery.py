@@ -110,6 +110,16 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="5", minute="20", day_of_week="1"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "register.run_due_checks": {
+        "task": "apps.register.tasks.run_due_checks",
+        "schedule": crontab(minute="*/5"),
+        "options": {"expire_seconds": 4 * 60},
+    },
+    "register.thin_check_history": {
+        "task": "apps.register.tasks.thin_check_history",
+        "schedule": crontab(hour="4", minute="35"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

@@ -23,6 +23,13 @@ FRAUD_WINDOW = timedelta(hours=24)
 FRAUD_PATTERNS = 3
 """So many different fraud rules with new cards in one scope within the window are several patterns at once."""
 
+# Of the cards of the watch over monitoring, by rule; {} is what the card is about.
+_TITLES = {
+    "monitoring-down": "Monitoring is down",
+    "false-positives": "High false-positive rate: {}",
+    "failing-control": "A control fails. {}",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -55,9 +62,7 @@ def _monitoring() -> list[Alert]:
     cards = ActionCard.objects.filter(kind=ActionCard.Kind.MONITORING, status="open", rule__in=watch_rules())
     return [
         Alert(
-            title="Monitoring is down"
-            if card.rule == "monitoring-down"
-            else f"High false-positive rate: {card.target}",
+            title=_TITLES.get(card.rule, "{}").format(card.target),
             body=f"{card.draft}\n\n{card.mitigation}",
             url=_card_url(card),
             key=f"{card.rule}:{card.pk}",

@@ -224,5 +224,5 @@ def test_decisions_and_runs_are_counted_after_commit(
 
 
 def test_the_watch_judges_by_its_own_rules_only() -> None:
-    assert set(alerts.watch_rules()) == {"monitoring-down", "false-positives"}
+    assert set(alerts.watch_rules()) == {"monitoring-down", "false-positives", "failing-control"}
     assert {rule.slug for rule in rules if rule.watch} == set(alerts.watch_rules())

@@ -46,6 +46,7 @@ VARIABLES: dict[str, tuple[str, Any, str | None]] = {
     "LOG_FORMAT": ("console", "console", "xml"),
     "LOG_LEVEL": ("WARNING", "WARNING", "LOUD"),
     "METRICS_TOKEN": ("token", "token", None),
+    "PROBE_URL": ("http://web:8000/", "http://web:8000", "web:8000"),
     "WORKER_METRICS_PORT": ("0", 0, "65536"),
     "PROMETHEUS_MULTIPROC_DIR": ("/run/metrics", "/run/metrics", None),
     "RISK_WEIGHT_CONSECUTIVE_NONE": ("0.5", Decimal("0.5"), "nothing"),
