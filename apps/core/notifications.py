@@ -27,6 +27,8 @@ logger = structlog.get_logger(__name__)
 
 KINDS = {
     "risk_flag": "Risk flags",
+    "flag_proposals": "Proposed risk flags",
+    "reviews": "Reviews and documents",
     "tickets": "Tickets",
     "training": "Training",
     "monitoring": "Monitoring of orders",

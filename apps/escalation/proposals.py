@@ -19,6 +19,7 @@ from apps.core.models import User
 from apps.escalation.binding import SCOPE, InvalidLevel, NotAllowed, said
 from apps.escalation.flags import raise_flag
 from apps.escalation.models import Indicator, IndicatorVersion, Proposal, Report, RiskFlag
+from apps.escalation.notices import tell_of_proposal
 from apps.escalation.signs import Finding
 
 ACTOR = system("indicators")
@@ -92,6 +93,7 @@ def propose(
             number = thresholds.number if thresholds else None
             facts = {"level": made.level, "thresholds": number}
             record(_entry(made, ACTOR, "flag_proposed", "; ".join(finding.reasons), **facts))
+            tell_of_proposal(made, now)
             return made
         current = waiting.first()  # another worker's, locked and read again before it is changed
     return _updated(current, finding, now, thresholds) if current else None
@@ -122,6 +124,8 @@ def _updated(proposal: Proposal, finding: Finding, now: datetime, thresholds: In
     proposal.version, proposal.updated_at = proposal.version + 1, now
     proposal.thresholds = thresholds or proposal.thresholds
     proposal.save(update_fields=[*changed, "version", "updated_at", "thresholds"])
+    if "level" in changed:
+        tell_of_proposal(proposal, now)
     return proposal
 
 

@@ -21,6 +21,7 @@ from apps.escalation.binding import SCOPE as LOG
 from apps.escalation.binding import MissingInformation, NotAllowed, said
 from apps.escalation.kept import Keeper
 from apps.escalation.models import Cluster, Review, ReviewItem, RiskFlag
+from apps.escalation.notices import tell_of_action
 
 HOLD = "escalation.change_review"
 Kind, Status, Step = Review.Kind, Review.Status, RiskFlag.Step
@@ -178,6 +179,8 @@ def decide(
     item.decided_by, item.decided_at = actor, now
     item.save(update_fields=["decision", "next_action", "owner", "due_on", "decided_by", "decided_at"])
     record(_entry(item.review, actor, "review_decided", item.decision, item=item.pk, flag=item.flag_id))
+    if item.owner_id != actor.pk:
+        tell_of_action(item)
     return item
 
 

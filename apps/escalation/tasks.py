@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.escalation import metrics, outgoing, reports, reviews, routing, training
+from apps.escalation import metrics, notices, outgoing, reports, reviews, routing, training
 from apps.escalation.sweep import database_now, sweep
 
 logger = structlog.get_logger(__name__)
@@ -62,8 +62,12 @@ def forget_outgoing() -> int:
 
 @shared_task(time_limit=120, soft_time_limit=100, expires=20 * 3600)
 def plan_reviews() -> int:
-    """Plan the next review of each kind that has none. Returns how many were planned."""
-    return len(reviews.plan(now=timezone.now()))
+    """Plan the next review of each kind that has none, and tell who has to hold one, to review a document or to finish a
+    next action. The same week, nobody is told twice. Returns how many reviews were planned."""
+    now = timezone.now()
+    planned = reviews.plan(now=now)
+    logger.info("reviews_planned", planned=len(planned), told=notices.remind(now=now))
+    return len(planned)
 
 
 @shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)
