@@ -93,6 +93,23 @@ def test_reasons_stand_in_the_lists(client: Client, olga: User, plan: Subscripti
     assert "Team plan" not in page(client, "subscription_changelist", level="none")
 
 
+def test_rows_are_found_by_the_name_or_the_id_of_their_subscription(
+    client: Client, olga: User, plan: Subscription, scope: Scope
+) -> None:
+    other = SubscriptionFactory(scope=scope, name="Other plan")
+    recalculate([other.pk], now=NOW)
+    client.force_login(olga)
+    for name in ("riskscore_changelist", "riskscorehistory_changelist"):
+        for words in (str(plan.pk), "team"):
+            shown = (
+                page(client, name, q=words, level="all")
+                if name == "riskscore_changelist"
+                else page(client, name, q=words)
+            )
+            assert "Team plan" in shown
+            assert "Other plan" not in shown
+
+
 def test_a_degraded_score_says_so(client: Client, olga: User, plan: Subscription) -> None:
     RiskScore.objects.update(degraded=True, degraded_reason="Balance projection failed: X")
     client.force_login(olga)

@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.forms import BoundField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -24,7 +24,7 @@ from apps.core.numbers import whole
 from apps.core.scope import in_scope, scopes_of, sees_every_scope
 from apps.subscriptions import services
 from apps.subscriptions.factors import Evaluator, evaluators, made_from
-from apps.subscriptions.models import FactorVersion
+from apps.subscriptions.models import FactorVersion, Subscription
 
 EVERYBODY = 0
 """Stands in addresses for all organisations that have no version of their own."""
@@ -142,10 +142,11 @@ class FactorVersionAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         rows = self.get_queryset(request).select_related("created_by").order_by("scope_id", "-number")
         newest = {version.scope_id: version for version in rows.distinct("scope_id")}
-        used = self._organisations(request).filter(subscriptions__isnull=False) | self._organisations(request).filter(
-            factor_versions__isnull=False
+        own = FactorVersion.objects.filter(scope=OuterRef("pk"))
+        used = self._organisations(request).filter(
+            Exists(Subscription.objects.filter(scope=OuterRef("pk"))) | Exists(own)
         )
-        organisations = [(one, newest.get(one.pk)) for one in used.distinct()[:MOST]]
+        organisations = [(one, newest.get(one.pk)) for one in used[:MOST]]
         context = {
             **self.admin_site.each_context(request),
             "title": "Risk factors",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -14,22 +13,14 @@ from django.utils.safestring import SafeString
 from apps.core.errors import DomainError
 from apps.core.templatetags.desk import badge, money
 from apps.subscriptions import records
-from apps.subscriptions.admin.shared import OrganisationFilter, SubscriptionData, approval_state, when
+from apps.subscriptions.admin.shared import OfOneSubscription, OrganisationFilter, approval_state, when
 from apps.subscriptions.models import AccountBalance, Approval, RenewalAttempt
 
 
-class FactAdmin(SubscriptionData):
+class FactAdmin(OfOneSubscription):
     """A fact is found by its subscription."""
 
     list_select_related = ["subscription"]
-    search_fields = ["subscription__name__istartswith"]
-    search_help_text = "Beginning of the subscription's name, or its id"
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        try:
-            return queryset.filter(subscription=UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
 
 
 @admin.register(RenewalAttempt)
@@ -40,8 +31,8 @@ class RenewalAttemptAdmin(FactAdmin):
     list_filter = [OrganisationFilter, "success", "decline_kind"]
     readonly_fields = ["of", "result", "worth"]
     fields = [
-        "of", "renewal_on", "number", "attempt_date", "result", "worth", "decline_code", "decline_kind", "error_message",
-        "recorded_at",
+        "of", "renewal_on", "number", "attempt_date", "result", "worth", "payment_method", "decline_code", "decline_kind",
+        "error_message", "recorded_at",
     ]  # fmt: skip
 
     @admin.display(description="when")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms.models import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -39,16 +40,24 @@ HERE = {"localhost", "127.0.0.1", "::1"}
 class PaymentRetryAdmin(SubscriptionData):
     """Retries and what became of them."""
 
-    list_display = ["of", "renewal_on", "number", "charged", "state", "tries", "made", "problem"]
+    list_display = ["of", "renewal_on", "number", "charged", "state", "asked", "made", "problem"]
     list_filter = ["status", OrganisationFilter, "provider"]
     list_select_related = ["subscription", "provider"]
-    search_fields = ["subscription__name__istartswith", "=id", "=charge_id"]
+    search_fields = ["subscription__name__istartswith", "=charge_id"]
+    search_help_text = "Beginning of the subscription's name, an id, or the provider's id of the charge"
     ordering = ["-created_at"]
     actions = ["ask_again"]
     fields = [
-        "of", "renewal_on", "number", "charged", "state", "provider", "id", "charge_id", "tries", "next_try_at",
-        "last_error", "created_at", "finished_at",
+        "of", "renewal_on", "number", "charged", "state", "payment_method", "provider", "id", "charge_id", "tries",
+        "next_try_at", "last_error", "created_at", "finished_at",
     ]  # fmt: skip
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        try:
+            key = UUID(search_term.strip())
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(Q(pk=key) | Q(subscription=key)), False
 
     @admin.display(description="amount")
     def charged(self, retry: PaymentRetry) -> str:
@@ -57,6 +66,10 @@ class PaymentRetryAdmin(SubscriptionData):
     @admin.display(description="status")
     def state(self, retry: PaymentRetry) -> SafeString:
         return badge(TONES[PaymentRetry.Status(retry.status)], retry.get_status_display())
+
+    @admin.display(description="asked")
+    def asked(self, retry: PaymentRetry) -> str:
+        return "once" if retry.tries == 1 else f"{retry.tries} times"
 
     @admin.display(description="made")
     def made(self, retry: PaymentRetry) -> SafeString:
@@ -122,6 +135,12 @@ class RetryPolicyVersionAdmin(admin.ModelAdmin):
     list_filter = ["created_at"]
     sortable_by: ClassVar[list[str]] = []
     readonly_fields = ["organisation", "number", "in_words", "codes", "reason", "created_by", "created_at"]
+    change_list_template = "subscriptions/retry_policies.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The versions, and above them what holds where there is none."""
+        holding = {"everybodys": in_words(retries.current_policy(None)), "limit": retries.NETWORK_TRIES}
+        return super().changelist_view(request, {**holding, **(extra_context or {})})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RetryPolicyVersion]:
         return in_scope(super().get_queryset(request), request.user)  # type: ignore[arg-type]
@@ -171,11 +190,7 @@ class RetryPolicyVersionAdmin(admin.ModelAdmin):
 
     @admin.display(description="policy")
     def in_words(self, version: RetryPolicyVersion) -> str:
-        policy = RetryPolicy.model_validate(version.settings)
-        if not policy.enabled or not policy.wait_hours:
-            return "No retries"
-        waits = ", ".join(map(str, policy.wait_hours))
-        return f"After {waits} h; at most {policy.tries_in_30_days} tries in 30 days; up to {policy.give_up_days} days"
+        return in_words(RetryPolicy.model_validate(version.settings))
 
     @admin.display(description="codes of its own")
     def codes(self, version: RetryPolicyVersion) -> str:
@@ -183,17 +198,26 @@ class RetryPolicyVersionAdmin(admin.ModelAdmin):
         return f"Hard: {', '.join(policy.hard_codes) or 'none'}. Soft: {', '.join(policy.soft_codes) or 'none'}."
 
 
+def in_words(policy: RetryPolicy) -> str:
+    """A policy in one line."""
+    if not policy.enabled or not policy.wait_hours:
+        return "No retries"
+    waits = ", ".join(map(str, policy.wait_hours))
+    return f"After {waits} h; at most {policy.tries_in_30_days} tries in 30 days; up to {policy.give_up_days} days"
+
+
 class ProviderForm(forms.ModelForm):
     """A provider. Its token is written only."""
 
     new_api_token = forms.CharField(
-        required=False, max_length=500, help_text="Sent as a bearer token with each request. Empty: as it is.",
+        label="New token", required=False, max_length=500, help_text="Sent as a bearer token with each request. Empty: as it is.",
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
     )  # fmt: skip
 
     class Meta:
         model = PaymentProvider
         fields = ["name", "scope", "base_url", "active"]
+        labels = {"scope": "Organisation", "base_url": "Address"}
 
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"])

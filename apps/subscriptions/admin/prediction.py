@@ -111,6 +111,7 @@ class RenewalPredictionAdmin(SubscriptionData):
     list_filter = [RulesFilter, OrganisationFilter]
     list_select_related = ["subscription__risk_score", "model"]
     search_fields = ["subscription__name__istartswith"]
+    search_help_text = "Beginning of the subscription's name"
     ordering = ["-chance"]
     fields = ["of", "likely", "rules_say", "why", "renewal_on", "model", "predicted_at", "alerted_at"]
 
@@ -124,16 +125,17 @@ class RenewalPredictionAdmin(SubscriptionData):
         score = getattr(prediction.subscription, "risk_score", None)
         return level_badge(score.risk_level, degraded=score.degraded) if score else level_badge("")
 
-    @admin.display(description="main reasons")
+    @admin.display(description="main reasons: ↑ likelier, ↓ less likely")
     def why(self, prediction: RenewalPrediction) -> SafeString:
         lines = format_html_join(
             "",
-            '<li>{} <b>{}</b> <span class="muted">{}</span></li>',
+            '<li><span aria-hidden="true">{}</span><span class="visually-hidden">{}:</span> {} <b>{}</b></li>',
             (
                 (
+                    "↑" if one["effect"] > 0 else "↓",
+                    "likelier" if one["effect"] > 0 else "less likely",
                     one["title"],
-                    f"{one['value']:g}",
-                    "makes it likelier" if one["effect"] > 0 else "makes it less likely",
+                    f"{one['value']:.3g}",
                 )
                 for one in prediction.reasons
             ),

@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString
 
 from apps.core.templatetags.desk import badge, money
 from apps.subscriptions.admin.shared import (
+    OfOneSubscription,
     OrganisationFilter,
-    SubscriptionData,
     glance,
     level_badge,
     score_glance,
@@ -50,22 +50,14 @@ class WorstFilter(admin.SimpleListFilter):
 
 
 @admin.register(RiskScore)
-class RiskScoreAdmin(SubscriptionData):
+class RiskScoreAdmin(OfOneSubscription):
     """Scores; each leads to its subscription."""
 
     list_display = ["of", "level", "why", "sum", "worth", "renews", "calculated", "told"]
     list_filter = [WorstFilter, OrganisationFilter, "degraded", "subscription__status"]
     list_select_related = ["subscription"]
-    search_fields = ["subscription__name__istartswith"]
-    search_help_text = "Beginning of the subscription's name, or its id"
     ordering = ["-total_weight", "id"]
     actions = ["recalculate"]
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        try:
-            return queryset.filter(subscription=UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -118,7 +110,7 @@ class RiskScoreAdmin(SubscriptionData):
 
 
 @admin.register(RiskScoreHistory)
-class RiskScoreHistoryAdmin(SubscriptionData):
+class RiskScoreHistoryAdmin(OfOneSubscription):
     """Every change of a score, newest first."""
 
     list_display = ["of", "moved", "why", "sum", "calculated_at", "rule_version"]

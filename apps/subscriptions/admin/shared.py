@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -59,6 +59,19 @@ class SubscriptionData(ScopedAdmin, ReadOnlyAdmin):
         return subscription_link(row.subscription)
 
 
+class OfOneSubscription(SubscriptionData):
+    """Rows that are found by the name or the id of their subscription."""
+
+    search_fields = ["subscription__name__istartswith"]
+    search_help_text = "Beginning of the subscription's name, or its id"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        try:
+            return queryset.filter(subscription=UUID(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+
 class OrganisationFilter(admin.SimpleListFilter):
     """The organisations that the person works in, and no other's name."""
 
@@ -68,8 +81,7 @@ class OrganisationFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         user: Any = request.user
         own = Scope.objects.all() if sees_every_scope(user) else Scope.objects.filter(pk__in=scopes_of(user))
-        used = own.filter(subscriptions__isnull=False).distinct()
-        return [(str(key), name) for key, name in used.values_list("pk", "name")[:200]]
+        return [(str(key), name) for key, name in with_subscriptions(own).values_list("pk", "name")[:200]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
@@ -78,6 +90,11 @@ class OrganisationFilter(admin.SimpleListFilter):
         path = "scope" if queryset.model is Subscription else "subscription__scope"
         key = whole(value)
         return queryset.none() if key is None else queryset.filter(**{path: key})
+
+
+def with_subscriptions(scopes: QuerySet[Scope]) -> QuerySet[Scope]:
+    """Those organisations that have subscriptions; one look into the index for each, however many there are."""
+    return scopes.filter(Exists(Subscription.objects.filter(scope=OuterRef("pk"))))
 
 
 def subscription_url(pk: UUID) -> str:

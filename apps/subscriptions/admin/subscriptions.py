@@ -33,6 +33,7 @@ from apps.subscriptions.admin.view import page_context
 from apps.subscriptions.forms import FORMS, AddForm, initial
 from apps.subscriptions.models import Approval, RiskLevel, RiskScore, Subscription
 
+NEW: dict[str, object] = {"status": Subscription.Status.ACTIVE, "interval": Subscription.Interval.MONTHLY}
 MOST_AT_ONCE = 500
 """So many selected subscriptions are recalculated while the person waits."""
 
@@ -124,7 +125,7 @@ class SubscriptionAdmin(SubscriptionData):
                     messages.success(request, "Added, and the risk was calculated.")
                     return HttpResponseRedirect(subscription_url(made.pk))
         else:
-            form = blank(initial={"key": uuid4(), "status": Subscription.Status.ACTIVE})
+            form = blank(initial=NEW | {"key": uuid4()})
         context = {**self.admin_site.each_context(request), "title": form.title, "opts": self.opts, "form": form}
         return TemplateResponse(request, "subscriptions/record.html", context, status=status)
 

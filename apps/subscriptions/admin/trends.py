@@ -17,6 +17,7 @@ from apps.core.admin import ReadOnlyAdmin
 from apps.core.models import Scope, User
 from apps.core.numbers import whole
 from apps.core.scope import in_scope, scopes_of, sees_every_scope
+from apps.subscriptions.admin.shared import with_subscriptions
 from apps.subscriptions.models import LevelCount, RiskLevel, RiskScoreHistory
 from apps.subscriptions.templatetags.risk_plots import DayCounts
 
@@ -91,7 +92,7 @@ class LevelCountAdmin(ReadOnlyAdmin):
         """
         user: Any = request.user
         own = Scope.objects.all() if sees_every_scope(user) else Scope.objects.filter(pk__in=scopes_of(user))
-        own = own.filter(subscriptions__isnull=False).distinct()
+        own = with_subscriptions(own)
         wanted = request.GET.get("organisation", "")
         if not wanted:
             return None, list(own[:MOST_ORGANISATIONS])
