@@ -92,6 +92,10 @@ class Writer:
             self._row(assessment, paper, position, reference, categories)
             for paper, position, reference in zip(papers, positions, _references(len(batch)), strict=True)
         ]
+        # A risk of this source may have moved to another assessment; the new one is told apart by its reference.
+        taken = set(Risk.objects.filter(source__in=[row.source for row in rows]).values_list("source", flat=True))
+        for row in rows:
+            row.source = f"{row.source}#{row.reference}" if row.source in taken else row.source
         Risk.objects.bulk_create(rows)
         for one, row in zip(batch, rows, strict=True):
             assert one.index is not None

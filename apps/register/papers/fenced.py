@@ -105,6 +105,7 @@ def read_front_matter(draft: Draft, section: Section, node: Node) -> None:
     for key, value in node.pairs or ():
         if key.text in readers:
             readers[key.text](reader, key, value)
+            draft.stated.add(key.text)
     reader.finish(node)
 
 
@@ -116,6 +117,8 @@ def _type(reader: Reader, key: Node, value: Node) -> None:
 
 
 def _every_days(reader: Reader, key: Node, value: Node) -> None:
+    if value.null or value.pairs == []:
+        reader.take(key, value)
     for phase, days in value.pairs or ():
         try:
             name = vocabulary.choice(vocabulary.PHASE)(phase.text or "")
@@ -135,6 +138,8 @@ def _scales(reader: Reader, key: Node, value: Node) -> None:
 
 
 def _gates(reader: Reader, key: Node, value: Node) -> None:
+    if value.null or value.items == []:
+        reader.take(key, value)
     convert = {"name": vocabulary.short(120), "due_on": vocabulary.day}
     for item in value.items or ():
         facts = {"name": item.text} if item.text else reader.plain(item, {"name": "name", "due_on": "due_on"}, convert)

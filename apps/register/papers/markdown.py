@@ -68,8 +68,10 @@ def _paper(draft: Draft, shape: str) -> Paper:
         values["cadence"] = "\n".join(filter(None, [values.get("cadence"), *draft.cadence]))
     return Paper(
         shape=shape,
-        references=tuple(draft.references) if draft.references else None,
-        every_days=tuple(sorted(draft.every_days.items())) if draft.every_days else None,
+        references=tuple(draft.references) if draft.references or "references" in draft.stated else None,
+        every_days=(
+            tuple(sorted(draft.every_days.items())) if draft.every_days or "review_every_days" in draft.stated else None
+        ),
         scales=tuple(draft.scales.items()),
         gates=tuple(draft.gates),
         actions=tuple(draft.actions),

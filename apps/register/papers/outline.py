@@ -41,7 +41,7 @@ class Section:
 
 @dataclass
 class Draft:
-    """What readers have found so far. ``values`` holds the paper's plain texts by field."""
+    """What readers have found so far. ``values`` holds the paper's plain texts by field, ``stated`` the lists that it has, if only empty."""
 
     lines: Lines
     values: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +56,7 @@ class Draft:
     actions: list[PaperMitigation] = field(default_factory=list)
     risks: list[PaperRisk] = field(default_factory=list)
     keys: Keys = field(default_factory=Keys)
+    stated: set[str] = field(default_factory=set)
 
     def take(self, section: Section, first: int, end: int) -> None:
         """Note that lines of a section were read, and with them the headings above them."""

@@ -11,7 +11,8 @@ from django.utils.text import slugify
 
 from apps.register.papers.guards import check
 from apps.register.papers.markdown import read_markdown
-from apps.register.papers.shapes import Paper, PaperRisk
+from apps.register.papers.shapes import Keys, Paper, PaperRisk
+from apps.register.papers.tables import read_table
 
 TITLE = 200
 
@@ -28,7 +29,7 @@ def read(name: str, data: bytes, mapping: dict[str, Any] | None = None) -> Paper
         MappingNeeded: if it is a foreign table and no mapping is given.
     """
     file = check(PurePath(name).name, data)
-    paper = read_markdown(file.text)
+    paper = read_markdown(file.text) if file.kind == "markdown" else read_table(file, mapping)
     stem = PurePath(name).stem
     return replace(
         paper,
@@ -39,8 +40,10 @@ def read(name: str, data: bytes, mapping: dict[str, Any] | None = None) -> Paper
 
 
 def _fitted(risks: Iterable[PaperRisk]) -> Iterable[PaperRisk]:
-    """Risks whose title fits the register; what does not fit stands in the description."""
+    """Risks each with a key of its own, whose title fits the register; what does not fit stands in the description."""
+    keys = Keys()
     for risk in risks:
+        risk = replace(risk, key=keys.once(risk.key))
         if len(risk.title) <= TITLE:
             yield risk
         else:

@@ -209,6 +209,13 @@ class Keys:
 
     def make(self, path: tuple[str, ...], title: str) -> str:
         parts = [slugify(part)[:40] or "x" for part in path] + [slugify(title, allow_unicode=True)[:120] or "x"]
-        key = "/".join(parts)[-210:]
-        self.given[key] = self.given.get(key, 0) + 1
-        return key if self.given[key] == 1 else f"{key}-{self.given[key]}"
+        return self.once("/".join(parts)[-210:])
+
+    def once(self, key: str) -> str:
+        """The key itself, or with a number where it was given before."""
+        candidate = key
+        while candidate in self.given:
+            self.given[key] += 1
+            candidate = f"{key}-{self.given[key]}"
+        self.given[candidate] = 1
+        return candidate
