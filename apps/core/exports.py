@@ -35,11 +35,12 @@ def csv_lines(decisions: Sequence[Decision]) -> str:
     for decision in decisions:
         fields = decision.as_specified()
         fields["payload"] = json.dumps(fields["payload"], ensure_ascii=False)
-        writer.writerow([_harmless(fields[column]) for column in COLUMNS])
+        writer.writerow([harmless(fields[column]) for column in COLUMNS])
     return text.getvalue()
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
+    """The value as a cell that no spreadsheet runs."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

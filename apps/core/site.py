@@ -17,8 +17,8 @@ from apps.core import home
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-WORK, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL = "Work", "Orders", "Subscriptions", "Setup", "Trail"
-GROUPS = (WORK, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL)
+WORK, RISKS, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL = "Work", "Risks", "Orders", "Subscriptions", "Setup", "Trail"
+GROUPS = (WORK, RISKS, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL)
 
 # Where a model's list stands in the rail: group, place in it, icon, and the words if not the model's own. A model that
 # is not named here stands in Setup.
@@ -39,7 +39,15 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "escalation.endpoint": (SETUP, 77, "webhook", "Outgoing webhooks"),
     "escalation.outgoingnews": (TRAIL, 45, "send", "Outgoing news"),
     "escalation.cluster": (TRAIL, 46, "link", "Similar reports"),
-    "register.risk": (WORK, 30, "shield-alert", "Risk register"),
+    "register.risk": (RISKS, 10, "shield-alert", "Risk register"),
+    "register.riskassessment": (RISKS, 20, "book", "Assessments"),
+    "register.mitigation": (RISKS, 30, "shield", "Mitigations"),
+    "register.control": (RISKS, 40, "check-circle", "Controls"),
+    "register.registerreview": (RISKS, 50, "calendar", "Reviews"),
+    "register.incident": (RISKS, 60, "alert", "Incidents"),
+    "register.matrix": (SETUP, 25, "scope", "Risk matrices"),
+    "register.category": (SETUP, 26, "bookmark", "Risk categories"),
+    "register.communicationtemplate": (SETUP, 27, "mail", "Incident messages"),
     "orders.order": (ORDERS, 10, "cart", ""),
     "orders.customer": (ORDERS, 20, "users", ""),
     "orders.product": (ORDERS, 30, "box", ""),

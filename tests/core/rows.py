@@ -37,6 +37,13 @@ from apps.escalation.models import (
 from apps.escalation.signs import indicators
 from apps.escalation.thresholds import current_version
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
+from apps.register import matrices
+from apps.register.models import (
+    Control,
+    Mitigation,
+    RegisterReview,
+    RiskAssessment,
+)
 from apps.register.services import record_risk
 from apps.subscriptions.models import (
     FactorVersion,
@@ -106,6 +113,34 @@ def _risk(scope: Scope) -> Model:
         reference_source=f"tests:{scope.pk}", title="t", description="d", level=3, evidence=[], scope=scope,
         owner_role=Role.RISK_MANAGER, actor=UserFactory(), now=timezone.now(),
     )  # fmt: skip
+
+
+def _assessment(scope: Scope) -> RiskAssessment:
+    made, _ = RiskAssessment.objects.get_or_create(
+        slug=f"a-{scope.pk}",
+        defaults={
+            "title": "t",
+            "scope": scope,
+            "created_on": timezone.now(),
+            "matrix": matrices.in_force(matrices.THREE),
+        },
+    )
+    return made
+
+
+def _mitigation(scope: Scope) -> Model:
+    return Mitigation.objects.create(assessment=_assessment(scope), title="t")
+
+
+def _control(scope: Scope) -> Model:
+    return Control.objects.get_or_create(slug="tests-control", defaults={"title": "t", "kind": "attested"})[0]
+
+
+def _register_review(scope: Scope) -> RegisterReview:
+    made, _ = RegisterReview.objects.get_or_create(
+        assessment=_assessment(scope), defaults={"due_on": timezone.now().date()}
+    )
+    return made
 
 
 def _flag(scope: Scope) -> Model:
@@ -323,6 +358,10 @@ ROWS: dict[str, Make] = {
     "escalation.team": _team,
     "escalation.review": _review,
     "register.risk": _risk,
+    "register.riskassessment": _assessment,
+    "register.mitigation": _mitigation,
+    "register.control": _control,
+    "register.registerreview": _register_review,
     "actions.actioncard": lambda scope: CardFactory(scope=scope),
     "actions.execution": _execution,
     "actions.ruleversion": lambda scope: example_version("order-ageing"),

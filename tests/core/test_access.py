@@ -90,6 +90,10 @@ READ_ONLY = (
         "escalation.document",
         "escalation.outgoingnews",
         "register.risk",
+        "register.riskassessment",
+        "register.mitigation",
+        "register.control",
+        "register.registerreview",
         "actions.actioncard",
         "actions.execution",
         "actions.ruleversion",
@@ -155,6 +159,11 @@ ASKS |= {
     "escalation_proposal_reject": (("escalation.view_proposal", "escalation.decide_proposal"), "get"),
     "escalation_ticket_new": (("escalation.view_ticket", "escalation.add_ticket"), "get"),
 }
+ASKS |= {
+    "register_risk_heat": (("register.view_risk",), "get"),
+    "register_risk_trail": (("register.view_risk",), "get"),
+    "register_control_evidence": (("register.view_control",), "get"),
+}
 # For everybody on the staff.
 OPEN_TO_STAFF = {
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site",
@@ -170,6 +179,9 @@ SCOPED = (
         "escalation.proposal",
         "escalation.cluster",
         "register.risk",
+        "register.riskassessment",
+        "register.mitigation",
+        "register.registerreview",
         "actions.actioncard",
         "actions.execution",
         "orders.store",
@@ -317,12 +329,17 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     flag, ticket = (ROWS[f"escalation.{name}"](store).pk for name in ("riskflag", "ticket"))
     review = ROWS["escalation.review"](store)
     made = {name: ROWS[f"escalation.{name}"](store).pk for name in ("calendar", "document", "proposal")}
+    of_register = {
+        label.partition(".")[2]: make(store).pk for label, make in ROWS.items() if label.startswith("register.")
+    }
     arguments: dict[str, list[object]] = {
         **{name: [flag] for name in ASKS if name.startswith("escalation_riskflag_")},
         **{name: [ticket] for name in ASKS if name.startswith("escalation_ticket_")},
         "escalation_riskflag_move": [flag, "close"],
         **{name: [review.pk] for name in ASKS if name.startswith("escalation_review_")},
         **{name: [made[name.split("_")[1]]] for name in ASKS if name.split("_")[1] in made},
+        **{name: [of_register[name.split("_")[1]]] for name in ASKS if name.startswith("register_")},
+        "register_control_evidence": [of_register["control"], 1],
         "escalation_document_approve": [made["document"], 1],
         "escalation_review_decide": [review.pk, review.items.get().pk],
         "escalation_review_done": [review.pk, review.items.get().pk],

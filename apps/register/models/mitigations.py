@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 
 from apps.register.querysets import ControlQuerySet, MitigationQuerySet
 
@@ -52,7 +54,10 @@ class Mitigation(models.Model):
             ),
             models.CheckConstraint(condition=Q(progress__lte=100), name="mitigation_progress"),
         ]
-        indexes = [models.Index(fields=["due_on"], name="mitigation_due", condition=~Q(status__in=["done", "dropped"]))]
+        indexes = [
+            models.Index(fields=["due_on"], name="mitigation_due", condition=~Q(status__in=["done", "dropped"])),
+            GinIndex(OpClass(Upper("title"), "gin_trgm_ops"), name="mitigation_title_words"),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 
 from apps.register.querysets import RatingQuerySet, RiskQuerySet
 
@@ -93,6 +95,7 @@ class Risk(models.Model):
         indexes = [
             models.Index(fields=["-severity", "id"], name="risk_worst_first"),
             models.Index(fields=["status", "-severity", "id"], name="risk_board"),
+            GinIndex(OpClass(Upper("title"), "gin_trgm_ops"), name="risk_title_words"),
             models.Index(fields=["next_review_on"], name="risk_review_due", condition=Q(next_review_on__isnull=False)),
         ]
 

@@ -1,0 +1,108 @@
+"""What the register's pages share: tones, words, scores and links."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.core.admin import page_of
+from apps.core.facts import label
+from apps.core.templatetags.desk import ago, badge
+from apps.register.models import Acceptance, Attestation, CheckResult, Incident, Mitigation, Rating, Risk
+
+DASH = SafeString('<span class="muted">–</span>')
+HIGH, MEDIUM = 67, 34
+"""From which severity (0 to 100) a score is drawn as high, and as medium; the words are the matrix's own."""
+
+STATUS_TONES = {
+    Risk.Status.OPEN: "warn",
+    Risk.Status.TREATED: "info",
+    Risk.Status.ACCEPTED: "muted",
+    Risk.Status.CLOSED: "ok",
+}
+MITIGATION_TONES = {
+    Mitigation.Status.PLANNED: "warn",
+    Mitigation.Status.IN_PROGRESS: "info",
+    Mitigation.Status.DONE: "ok",
+    Mitigation.Status.DROPPED: "muted",
+}
+ACCEPTANCE_TONES = {
+    Acceptance.State.REQUESTED: "info",
+    Acceptance.State.APPROVED: "ok",
+    Acceptance.State.REJECTED: "bad",
+    Acceptance.State.WITHDRAWN: "muted",
+    Acceptance.State.OUTDATED: "warn",
+    Acceptance.State.EXPIRED: "warn",
+}
+STAGE_TONES = {
+    Incident.Stage.ASSESSMENT: "bad",
+    Incident.Stage.CONTAINMENT: "bad",
+    Incident.Stage.RESOLUTION: "warn",
+    Incident.Stage.RESOLVED: "info",
+    Incident.Stage.CLOSED: "ok",
+}
+# Of checks and of attestations, whose values are the same words.
+OUTCOMES = {
+    CheckResult.Outcome.PASS: ("ok", "Pass"),
+    CheckResult.Outcome.WARN: ("warn", "Warning"),
+    CheckResult.Outcome.FAIL: ("bad", "Fail"),
+    CheckResult.Outcome.ERROR: ("bad", "Could not be checked"),
+}
+ATTESTED = {
+    Attestation.Outcome.IN_PLACE: ("ok", "In place"),
+    Attestation.Outcome.PARTLY: ("warn", "Partly in place"),
+    Attestation.Outcome.MISSING: ("bad", "Not in place"),
+}
+
+
+def tone(severity: int) -> str:
+    """The tone of a severity of 0 to 100."""
+    return "bad" if severity >= HIGH else "warn" if severity >= MEDIUM else "low"
+
+
+def score_badge(rating: Rating | None) -> SafeString:
+    """A score as its level, in the matrix's words."""
+    if rating is None:
+        return DASH
+    return format_html(
+        '<span title="severity {} of 100">{}</span>', rating.severity, badge(tone(rating.severity), rating.level)
+    )
+
+
+def steps(rating: Rating) -> tuple[str, str]:
+    """The words of a score's probability and impact; empty where the document said only the level."""
+    if rating.probability is None or rating.impact is None:
+        return "", ""
+    data = rating.matrix.data
+    return data["probability"][rating.probability - 1], data["impact"][rating.impact - 1]
+
+
+def due(day: date | None, today: date) -> SafeString | str:
+    """A day, marked where it is past."""
+    if day is None:
+        return DASH
+    return format_html("{} {}", day, badge("bad", "Overdue", "clock")) if day < today else str(day)
+
+
+def when(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    """How long ago, or a dash."""
+    return ago(moment, now) if moment else DASH
+
+
+def reference(target: str) -> tuple[str, str]:
+    """Words and page of something that is named by kind and id: ``risk_flag:4`` as ``Risk flag 4``."""
+    kind, _, key = target.partition(":")
+    return (f"{label(kind)} {key}".strip(), page_of(target)) if key.isdigit() else (target, "")
+
+
+class Plain(admin.ModelAdmin):
+    """Stylesheet and list habits of the register."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    class Media:
+        css = {"all": ["register/register.css"]}
