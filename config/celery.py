@@ -85,6 +85,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="*/15"),
         "options": {"expire_seconds": 14 * 60},
     },
+    "escalation.forget_reports": {
+        "task": "apps.escalation.tasks.forget_reports",
+        "schedule": crontab(hour="4", minute="25"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "escalation.route_waiting": {
         "task": "apps.escalation.tasks.route_waiting",
         "schedule": 60.0,

@@ -73,6 +73,9 @@ class Environment(BaseSettings):
     probe_url: str = Field(
         "", description="Where the checks of controls reach the web server from inside; empty: SITE_URL."
     )
+    report_retention_days: int = Field(
+        400, ge=35, le=3650, description="Days for which customers' messages are kept for the indicators."
+    )
     risk_weight_consecutive_none: Weight = Field(Decimal(0), description="Weight of no failed renewal.")
     risk_weight_consecutive_medium: Weight = Field(Decimal(5), description="Weight of 1 or 2 failed renewals in a row.")
     risk_weight_consecutive_high: Weight = Field(

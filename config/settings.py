@@ -25,6 +25,7 @@ SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 FIELD_KEYS = list(ENV.field_keys)
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 SITE_URL = ENV.site_url.rstrip("/")
+REPORT_RETENTION_DAYS = ENV.report_retention_days
 OUTGOING_PRIVATE_ADDRESSES = ENV.outgoing_private_addresses
 USE_HTTPS = SITE_URL.startswith("https://")
 BEHIND_PROXY = ENV.behind_proxy

@@ -74,7 +74,7 @@ _SEE_ESCALATION = frozenset(
 _WORK_TICKETS = _SEE_ESCALATION | {"escalation.add_ticket", "escalation.work_ticket"}
 _LEAD_ESCALATION = frozenset(
     {
-        "escalation.change_riskflag", "escalation.decide_proposal", "escalation.change_review",
+        "escalation.change_riskflag", "escalation.decide_proposal", "escalation.change_cluster", "escalation.change_review",
         "escalation.add_completion", "escalation.view_phrase", "escalation.view_indicatorversion",
         "escalation.add_cannedreply",
         "escalation.change_cannedreply", "escalation.delete_cannedreply",

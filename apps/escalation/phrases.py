@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import structlog
+from django.core.exceptions import ValidationError
+from django.db import transaction
 
+from apps.core.decisions import Entry, record
+from apps.core.errors import DomainError
+from apps.core.models import User
+from apps.escalation.binding import SCOPE, NotAllowed, said
 from apps.escalation.models import Phrase
 
 logger = structlog.get_logger(__name__)
@@ -132,6 +138,120 @@ def pattern(text: str) -> str:
         else:
             parts.append(f" {re.escape(word)}")
     return "".join(parts) + "(?= )"
+
+
+class PhraseChanged(DomainError):
+    """The phrase is not what the person looked at. ``version`` is the phrase's now."""
+
+    code = "phrase_changed"
+    message = "The phrase changed since you looked at it."
+    status = 409
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__()
+
+
+class PhraseNotFound(DomainError):
+    """There is no such phrase."""
+
+    code = "not_found"
+    message = "There is no such phrase."
+    status = 404
+
+
+class InvalidPhrase(DomainError):
+    """The phrase cannot be sought, or stands there already; ``fields`` says why."""
+
+    code = "invalid_phrase"
+    message = "This is no phrase that can be sought."
+    status = 422
+
+
+@transaction.atomic
+def add(*, fields: Mapping[str, Any], why: str, actor: User) -> Phrase:
+    """A new phrase, which counts from the next message on.
+
+    Args:
+        fields: ``indicator``, ``language``, ``text``, ``weight``, ``reason`` and ``active``.
+        why: why it is added, for the decision log.
+
+    Raises:
+        NotAllowed, MissingInformation, InvalidPhrase: nothing was done.
+    """
+    if not actor.is_active or not actor.has_perm("escalation.add_phrase"):
+        raise NotAllowed
+    why = said(why, "why", "Why it is added.", 300)
+    phrase = Phrase(**_known(fields))
+    _store(phrase)
+    record(_entry(phrase, actor, "phrase_added", why, after=_facts(phrase)))
+    return phrase
+
+
+@transaction.atomic
+def change(*, phrase_id: int, seen_version: int, fields: Mapping[str, Any], why: str, actor: User) -> Phrase:
+    """Change a phrase, or switch it off; it counts so from the next message on. Nothing changed is no new version.
+
+    Args:
+        seen_version: the phrase's version that the person looked at.
+        fields: those that change.
+        why: why, for the decision log.
+
+    Raises:
+        NotAllowed, PhraseNotFound, PhraseChanged, MissingInformation, InvalidPhrase: nothing was done.
+    """
+    if not actor.is_active or not actor.has_perm("escalation.change_phrase"):
+        raise NotAllowed
+    phrase = Phrase.objects.select_for_update(no_key=True).filter(pk=phrase_id).first()
+    if phrase is None:
+        raise PhraseNotFound
+    if phrase.version != seen_version:
+        raise PhraseChanged(phrase.version)
+    why = said(why, "why", "Why it is changed.", 300)
+    before = _facts(phrase)
+    for name, value in _known(fields).items():
+        setattr(phrase, name, value)
+    phrase.text = " ".join(phrase.text.split())
+    if _facts(phrase) == before:
+        return phrase
+    phrase.version += 1
+    _store(phrase)
+    record(_entry(phrase, actor, "phrase_changed", why, before=before, after=_facts(phrase)))
+    return phrase
+
+
+EDITABLE = ("indicator", "language", "text", "weight", "reason", "active")
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := set(fields) - set(EDITABLE):
+        raise InvalidPhrase(fields={name: ["A phrase has no such field."] for name in sorted(unknown)})
+    return dict(fields)
+
+
+def _store(phrase: Phrase) -> None:
+    phrase.text = " ".join(phrase.text.split())
+    try:
+        phrase.full_clean()
+    except ValidationError as error:
+        raise InvalidPhrase(fields=dict(error.message_dict)) from None
+    phrase.save()
+
+
+def _facts(phrase: Phrase) -> dict[str, Any]:
+    return {name: getattr(phrase, name) for name in EDITABLE}
+
+
+def _entry(phrase: Phrase, actor: User, action: str, why: str, **payload: Any) -> Entry:
+    return Entry(
+        scope=SCOPE,
+        actor=actor,
+        action=action,
+        subject=f"phrase:{phrase.pk}",
+        rationale=why,
+        evidence_url=f"/admin/escalation/phrase/{phrase.pk}/change/",
+        payload={"version": phrase.version, **payload},
+    )
 
 
 def delivered(language: str = "en") -> list[dict[str, Any]]:

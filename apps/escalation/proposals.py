@@ -7,6 +7,7 @@ rejected stays rejected unless it has doubled since, and what became a flag is n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,18 +17,28 @@ from django.db.models import Count, Q
 from apps.core.decisions import Entry, record, system
 from apps.core.errors import DomainError
 from apps.core.models import User
+from apps.core.redaction import redact
 from apps.escalation.binding import SCOPE, InvalidLevel, NotAllowed, said
 from apps.escalation.flags import raise_flag
-from apps.escalation.models import Indicator, IndicatorVersion, Proposal, Report, RiskFlag
+from apps.escalation.models import Cluster, Indicator, IndicatorVersion, Proposal, Report, RiskFlag
 from apps.escalation.notices import tell_of_proposal
 from apps.escalation.signs import Finding
 
 ACTOR = system("indicators")
 DECIDE = "escalation.decide_proposal"
+SIMILAR = Indicator.SIMILAR_REPORTS.value
 SHOWN = 50
 """So many reports of a cluster are named as references of its flag."""
 
 Status = Proposal.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """What something that is proposed amounts to after a person changed it, and by which thresholds."""
+
+    finding: Finding
+    thresholds: IndicatorVersion
 
 
 class ProposalNotFound(DomainError):
@@ -74,7 +85,7 @@ def propose(
     waiting = mine.filter(status=Status.OPEN).select_for_update(of=("self",), no_key=True)
     current: Proposal | None = waiting.first()
     if current is None:
-        if _settled(mine.exclude(status=Status.OPEN).order_by("-decided_at", "-pk").first(), finding):
+        if _settled(indicator, finding):
             return None
         # The partial unique constraint settles the race of two workers that find the same.
         made, created = Proposal.objects.get_or_create(
@@ -129,14 +140,70 @@ def _updated(proposal: Proposal, finding: Finding, now: datetime, thresholds: In
     return proposal
 
 
-def _settled(last: Proposal | None, finding: Finding) -> bool:
-    """Whether what a person decided last about the same still holds."""
+def _settled(indicator: str, finding: Finding) -> bool:
+    """Whether what people decided about the same, or about what was merged into it, still holds."""
+    decided = Proposal.objects.filter(
+        indicator=indicator, subject__in=_lineage(finding.subject), status__in=[Status.CONFIRMED, Status.REJECTED]
+    )
+    if decided.filter(flag__status=RiskFlag.Status.OPEN).exists():
+        return True
+    last = decided.order_by("-decided_at", "-pk").first()
     if last is None:
         return False
-    if last.flag is not None and last.flag.status == RiskFlag.Status.OPEN:
-        return True
     before = int(last.evidence[0].get("size", 0)) if last.evidence else 0
     return finding.size == 0 or finding.size < 2 * before
+
+
+def _lineage(subject: str) -> list[str]:
+    """A subject and, of a cluster, those that were merged into it."""
+    kind, _, key = subject.partition(":")
+    if kind != "cluster":
+        return [subject]
+    merged = Cluster.objects.filter(merged_into=int(key)).values_list("pk", flat=True)
+    return [subject, *(f"cluster:{pk}" for pk in merged)]
+
+
+def follow(*, gone: Cluster, kept: Cluster, actor: User, now: datetime, refit: Refit) -> None:
+    """Have the open proposals of two clusters follow their merging; in the caller's transaction.
+
+    The one about the former goes on as one about the latter. It is joined to what there is about that already: an open
+    proposal, or a flag that is open.
+    """
+    waiting = Proposal.objects.filter(indicator=SIMILAR, status=Status.OPEN).select_for_update(
+        of=("self",), no_key=True
+    )
+    mine = waiting.filter(subject=f"cluster:{gone.pk}").first()
+    other = waiting.filter(subject=f"cluster:{kept.pk}").first()
+    flagged = Proposal.objects.filter(
+        indicator=SIMILAR, subject__in=_lineage(f"cluster:{kept.pk}"), flag__status=RiskFlag.Status.OPEN
+    ).first()
+    if mine is not None and (other is not None or flagged is not None):
+        flag = flagged.flag if flagged else None
+        words = f"Joined to flag {flag.pk}." if flag else f"Joined to proposal {other.pk}."  # type: ignore[union-attr]
+        _decide(mine, Status.JOINED, actor, words, now, flag=flag)
+        record(_entry(mine, actor, "proposal_joined", words))
+    elif mine is not None:
+        mine.subject = f"cluster:{kept.pk}"
+        mine.save(update_fields=["subject"])
+        other = mine
+    if other is not None:
+        _refitted(other, refit, now)
+
+
+def refit_open(*, subject: str, now: datetime, refit: Refit) -> None:
+    """Bring the open proposal about a cluster, if there is one, to what the cluster amounts to now; it may have become less."""
+    waiting = Proposal.objects.filter(indicator=SIMILAR, subject=subject, status=Status.OPEN)
+    proposal = waiting.select_for_update(of=("self",), no_key=True).first()
+    if proposal is not None:
+        _refitted(proposal, refit, now)
+
+
+def _refitted(proposal: Proposal, refit: Refit, now: datetime) -> None:
+    facts = _facts(refit.finding)
+    for name, value in facts.items():
+        setattr(proposal, name, value)
+    proposal.thresholds, proposal.version, proposal.updated_at = refit.thresholds, proposal.version + 1, now
+    proposal.save(update_fields=[*facts, "thresholds", "version", "updated_at"])
 
 
 @transaction.atomic
@@ -180,8 +247,9 @@ def confirm(
         indicator=proposal.indicator,
         **_template(proposal) | template,
     )
-    _decide(proposal, Status.CONFIRMED, actor, reason.strip(), now, flag=flag)
-    record(_entry(proposal, actor, "proposal_confirmed", reason.strip(), level=chosen, flag=flag.pk))
+    kept = redact(reason.strip()).text
+    _decide(proposal, Status.CONFIRMED, actor, kept, now, flag=flag)
+    record(_entry(proposal, actor, "proposal_confirmed", kept, level=chosen, flag=flag.pk))
     return flag
 
 
@@ -196,7 +264,7 @@ def reject(*, proposal_id: int, seen_version: int, reason: str, actor: User, now
     if proposal.status == Status.REJECTED and proposal.decided_by == actor:
         return proposal
     _bind(proposal, seen_version)
-    reason = said(reason, "reason", "Why this is not a risk.")
+    reason = redact(said(reason, "reason", "Why this is not a risk.")).text
     _decide(proposal, Status.REJECTED, actor, reason, now)
     record(_entry(proposal, actor, "proposal_rejected", reason))
     return proposal

@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 from itertools import combinations
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 
 from apps.core.models import Scope
@@ -142,14 +143,19 @@ def join(report: Report) -> Cluster | None:
     if not report.words:
         return None
     # Two workers with two similar reports would not see each other's; those of one scope are compared one by one.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CLUSTERING, (report.scope_id or 0) % 2**31])
+    scope_lock(report.scope_id or 0)
     nearest = most_alike(report, vocabulary())
     if nearest is None:
         return None
     cluster = nearest.cluster or _begin(nearest)
     _add(cluster, report)
     return cluster
+
+
+def scope_lock(scope_id: int) -> None:
+    """Wait until nobody else changes the clusters of a scope (0: of none), until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CLUSTERING, scope_id % 2**31])
 
 
 def most_alike(report: Report, known: Vocabulary) -> Report | None:
@@ -238,10 +244,21 @@ def leave_window(now: datetime) -> int:
     return count
 
 
+def _judged(report_id: int, now: datetime) -> bool:
+    """Judge one of many. One that cannot be judged stays in the queue, is logged, and holds up no other."""
+    try:
+        return judge(report_id, now=now) is not None
+    except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
+        raise
+    except Exception:
+        logger.exception("report_failed", report=report_id)
+        return False
+
+
 def watch(*, now: datetime) -> int:
     """The regular look: judge reports whose task was lost, let the sweeping indicators judge what came lately, and drop the
     words that left the window. Returns how many reports were judged."""
-    judged = sum(judge(pk, now=now) is not None for pk in waiting())
+    judged = sum(_judged(pk, now) for pk in waiting())
     look("sweep", now=now, report=None)
     leave_window(now)
     return judged

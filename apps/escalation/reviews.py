@@ -113,7 +113,7 @@ def _agenda(review: Review, now: datetime) -> Iterator[tuple[RiskFlag | Cluster 
             if flag.pk not in seen:
                 seen.add(flag.pk)
                 yield flag, reason
-    clusters = Cluster.objects.filter(reports__gt=1)
+    clusters = Cluster.objects.filter(reports__gt=1, merged_into=None)
     if since:
         clusters = clusters.filter(last_at__gte=since)
     for cluster in clusters.order_by("-customers", "-last_at")[:20]:

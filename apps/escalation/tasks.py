@@ -6,9 +6,10 @@ from time import monotonic
 
 import structlog
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from apps.escalation import metrics, notices, outgoing, reports, reviews, routing, training
+from apps.escalation import metrics, notices, outgoing, reports, retention, reviews, routing, training
 from apps.escalation.sweep import database_now, sweep
 
 logger = structlog.get_logger(__name__)
@@ -37,6 +38,14 @@ def watch_reports() -> int:
     watched = reports.watch(now=timezone.now())
     logger.info("reports_watched", judged=watched)
     return watched
+
+
+@shared_task(time_limit=1800, soft_time_limit=1740, expires=20 * 3600)
+def forget_reports() -> int:
+    """Delete customers' messages that are too old to be kept. Returns how many."""
+    done = retention.forget(now=timezone.now(), days=settings.REPORT_RETENTION_DAYS)
+    logger.info("reports_forgotten", reports=done.reports, clusters=done.clusters, proposals=done.proposals)
+    return done.reports
 
 
 @shared_task(time_limit=120, soft_time_limit=100, expires=55)

@@ -28,6 +28,7 @@ from apps.escalation.models import (
     OutgoingNews,
     Phrase,
     Proposal,
+    Report,
     Review,
     ReviewItem,
     RiskFlag,
@@ -180,7 +181,9 @@ def _proposal(scope: Scope) -> Model:
 
 def _cluster(scope: Scope) -> Model:
     now = timezone.now()
-    return Cluster.objects.create(scope=scope, title="t", reports=2, customers=2, first_at=now, last_at=now)
+    made = Cluster.objects.create(scope=scope, title="t", reports=2, customers=2, first_at=now, last_at=now)
+    Report.objects.create(source=f"rows:{made.pk}", scope=scope, customer="c", text="t", at=now, cluster=made)
+    return made
 
 
 def _endpoint(scope: Scope) -> Endpoint:

@@ -119,6 +119,8 @@ ASKS: dict[str, tuple[tuple[str, ...], str]] = {
     "actions_actioncard_delete_view": (("actions.view_actioncard",), "post"),
     "actions_actioncard_dashboard": (("actions.view_actioncard",), "get"),
     "actions_rule": (("actions.view_ruleversion",), "get"),
+    "escalation_cluster_merge": (("escalation.view_cluster", "escalation.change_cluster"), "get"),
+    "escalation_cluster_split": (("escalation.view_cluster", "escalation.change_cluster"), "get"),
     "escalation_indicator": (("escalation.view_indicatorversion",), "get"),
     "escalation_riskflag_board": (("escalation.view_riskflag",), "get"),
     "escalation_riskflag_raise": (("escalation.view_riskflag", "escalation.add_riskflag"), "get"),
@@ -328,6 +330,7 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     subscription = approval.subscription_id
     flag, ticket = (ROWS[f"escalation.{name}"](store).pk for name in ("riskflag", "ticket"))
     review = ROWS["escalation.review"](store)
+    cluster = ROWS["escalation.cluster"](store)
     made = {name: ROWS[f"escalation.{name}"](store).pk for name in ("calendar", "document", "proposal")}
     of_register = {
         label.partition(".")[2]: make(store).pk for label, make in ROWS.items() if label.startswith("register.")
@@ -347,6 +350,8 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         "auth_user_password_change": [user.pk],
         "actions_rule": ["order-ageing"],
         "escalation_indicator": ["data"],
+        "escalation_cluster_merge": [cluster.pk],
+        "escalation_cluster_split": [cluster.pk, cluster.members.get().pk],
         "subscriptions_recalculate": [subscription],
         "subscriptions_record": [subscription, "attempt"],
         "subscriptions_revoke": [subscription, approval.pk],

@@ -41,6 +41,7 @@ VARIABLES: dict[str, tuple[str, Any, str | None]] = {
     "REDIS_URL": ("unix:///run/v.sock?db=2", "unix:///run/v.sock?db=2", "amqp://queue"),
     "BEHIND_PROXY": ("1", True, "maybe"),
     "EMAIL_URL": ("file:///var/mail", "file:///var/mail", "pigeon://roof"),
+    "REPORT_RETENTION_DAYS": ("90", 90, "34"),
     "OUTGOING_PRIVATE_ADDRESSES": ("false", False, "true"),
     "DEFAULT_FROM_EMAIL": ("Desk <desk@a.example>", "Desk <desk@a.example>", None),
     "LOG_FORMAT": ("console", "console", "xml"),

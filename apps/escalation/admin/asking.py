@@ -17,11 +17,12 @@ from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.escalation.admin.shared import Words, blame, form_page
 from apps.escalation.binding import FlagChanged
+from apps.escalation.phrases import PhraseChanged
 from apps.escalation.proposals import ProposalChanged
 from apps.escalation.ticket_binding import TicketChanged
 
 METHODS = ["GET", "HEAD", "POST"]
-CHANGED = (FlagChanged, TicketChanged, ProposalChanged)
+CHANGED = (FlagChanged, TicketChanged, ProposalChanged, PhraseChanged)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the indicators propose, for a person to confirm or reject; and the groups of similar reports behind it."""
+"""What the indicators propose, for a person to confirm or reject."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from apps.escalation.admin.asking import Question, ask, person
 from apps.escalation.admin.flag_page import flag_url
 from apps.escalation.admin.shared import Words, found, level_tone, page, source_url, source_words, when
 from apps.escalation.forms import SeenForm, text
-from apps.escalation.models import Cluster, Proposal, RiskFlag
+from apps.escalation.models import Proposal, RiskFlag
 
-TONES = {"open": "warn", "confirmed": "ok", "rejected": "muted"}
+TONES = {"open": "warn", "confirmed": "ok", "rejected": "muted", "joined": "muted"}
 PERIOD = timedelta(days=90)
 
 
@@ -49,7 +49,7 @@ class OpenFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("confirmed", "Confirmed"), ("rejected", "Rejected"), ("all", "All")]
+        return [("confirmed", "Confirmed"), ("rejected", "Rejected"), ("joined", "Joined"), ("all", "All")]
 
     def choices(self, changelist: Any) -> Any:
         found = list(super().choices(changelist))
@@ -191,22 +191,3 @@ def reject(modeladmin: ProposalAdmin, request: HttpRequest, pk: int) -> HttpResp
     make = {"seen": proposal.version}
     question = Question(words, lambda data: RejectForm(data, initial=make), run, proposal_url(proposal), proposal.title)
     return ask(modeladmin, request, question)
-
-
-@admin.register(Cluster)
-class ClusterAdmin(ScopedAdmin, ReadOnlyAdmin):
-    """Reports that say nearly the same, with their members."""
-
-    list_display = ["title", "reports", "customers", "first_at", "last_at"]
-    show_full_result_count = False
-    list_per_page = 50
-    sortable_by: ClassVar[list[str]] = []
-    fields: ClassVar[list[Any]] = ["title", "scope", "reports", "customers", "first_at", "last_at", "members"]
-
-    @admin.display(description="latest members")
-    def members(self, cluster: Cluster) -> SafeString:
-        rows = cluster.members.order_by("-at")[:20]
-        lines = [
-            format_html("<li>{} {}: {}</li>", f"{row.at:%Y-%m-%d %H:%M}", row.source, row.text[:300]) for row in rows
-        ]
-        return format_html('<ul class="why">{}</ul>', SafeString("".join(lines)))

@@ -18,7 +18,7 @@ from apps.escalation import clocks, holiday_days
 from apps.escalation.admin.asking import Question, ask, person
 from apps.escalation.admin.shared import Words, found, page
 from apps.escalation.forms import PlainForm
-from apps.escalation.models import Calendar, CalendarDay, CannedReply, Category, Member, OpenHours, Phrase, Team
+from apps.escalation.models import Calendar, CalendarDay, CannedReply, Category, Member, OpenHours, Team
 from apps.escalation.tickets import REQUIRABLE
 
 
@@ -295,13 +295,3 @@ class CannedReplyAdmin(admin.ModelAdmin):
     list_filter = ["category"]
     list_select_related = ["category"]
     search_fields = ["title", "body"]
-
-
-@admin.register(Phrase)
-class PhraseAdmin(Undeletable):
-    """Wordings that point to a risk, with their weights."""
-
-    list_display = ["text", "indicator", "weight", "reason", "language", "active"]
-    list_filter = ["indicator", "language", "active"]
-    search_fields = ["text", "reason"]
-    list_per_page = 100

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, Min
 from pydantic import Field
 
-from apps.escalation.models import Report
+from apps.escalation.models import Cluster, Report
 from apps.escalation.signs import Finding, SignSettings, indicator
 
 
@@ -31,18 +31,23 @@ def find(*, now: datetime, settings: Settings, report: Report | None) -> Iterato
     cluster = report.cluster if report else None
     if report is None or cluster is None:
         return
-    within = cluster.members.filter(at__gt=report.at - timedelta(hours=settings.hours), at__lte=report.at)
+    finding = about(cluster, until=report.at, settings=settings)
+    if (finding.affected_count or 0) >= settings.customers:
+        yield finding
+
+
+def about(cluster: Cluster, *, until: datetime, settings: Settings) -> Finding:
+    """What a cluster amounts to within the hours before a moment, whether or not it is enough to be proposed."""
+    within = cluster.members.filter(at__gt=until - timedelta(hours=settings.hours), at__lte=until)
     facts = within.aggregate(
         reports=Count("pk"), customers=Count("customer", distinct=True), first=Min("at"), last=Max("at")
     )
     customers = facts["customers"]
-    if customers < settings.customers:
-        return
+    first, last = facts["first"] or cluster.first_at, facts["last"] or cluster.last_at
     span = f"{facts['reports']} reports of {customers} customers"
-    frequency = f"{span}, the first {facts['first']:%Y-%m-%d %H:%M}, the last {facts['last']:%Y-%m-%d %H:%M} UTC"
-    yield Finding(
+    return Finding(
         subject=f"cluster:{cluster.pk}",
-        scope_id=report.scope_id,
+        scope_id=cluster.scope_id,
         title=f"{customers} customers report: {cluster.title}",
         reasons=(f"{span} within {settings.hours} hours say nearly the same.",),
         score=float(customers),
@@ -51,9 +56,9 @@ def find(*, now: datetime, settings: Settings, report: Report | None) -> Iterato
             "cluster": cluster.pk,
             "reports": facts["reports"],
             "customers": customers,
-            "first_at": facts["first"].isoformat(),
-            "last_at": facts["last"].isoformat(),
-            "frequency": frequency,
+            "first_at": first.isoformat(),
+            "last_at": last.isoformat(),
+            "frequency": f"{span}, the first {first:%Y-%m-%d %H:%M}, the last {last:%Y-%m-%d %H:%M} UTC",
         },
         affected_count=customers,
         size=customers,

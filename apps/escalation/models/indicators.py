@@ -26,6 +26,9 @@ class Phrase(models.Model):
     weight = models.FloatField(validators=[MinValueValidator(-10), MaxValueValidator(10)])
     reason = models.CharField(max_length=200, help_text="What it says to the person who decides.")
     active = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(
+        default=1, editable=False, help_text="Rises with every change; writes say what they saw."
+    )
 
     class Meta:
         ordering = ["indicator", "text"]
@@ -54,6 +57,10 @@ class Cluster(models.Model):
     customers = models.PositiveIntegerField(default=0)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
+    merged_into = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="merged_clusters",
+        help_text="Where its members went; never to one that was merged itself.",
+    )  # fmt: skip
 
     objects = InScopeQuerySet.as_manager()
 
@@ -114,6 +121,7 @@ class Proposal(models.Model):
         OPEN = "open", "Waiting for a person"
         CONFIRMED = "confirmed", "Confirmed"
         REJECTED = "rejected", "Rejected"
+        JOINED = "joined", "Joined to another"
 
     scope = models.ForeignKey("core.Scope", models.PROTECT, null=True, blank=True, related_name="flag_proposals")
     indicator = models.CharField(max_length=24, choices=Indicator)
