@@ -64,20 +64,48 @@ DROP TRIGGER knowledge_answersettings_immutable ON knowledge_answersettings;
 DROP TRIGGER knowledge_articleversion_rules ON knowledge_articleversion;
 DROP FUNCTION knowledge_version_rules();
 """
-# For the search: built by hand, for Django knows neither the text configuration nor the operator class's parameters.
+# For the search: text configurations without accents, one for each language that the database can stem.
 SEARCH = """
-CREATE TEXT SEARCH CONFIGURATION knowledge_en (COPY = pg_catalog.english);
-ALTER TEXT SEARCH CONFIGURATION knowledge_en
-    ALTER MAPPING FOR hword, hword_part, word WITH unaccent, english_stem;
-CREATE TEXT SEARCH CONFIGURATION knowledge_plain (COPY = pg_catalog.simple);
-ALTER TEXT SEARCH CONFIGURATION knowledge_plain
-    ALTER MAPPING FOR hword, hword_part, word WITH unaccent, simple;
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['english', 'french', 'german', 'spanish', 'italian', 'portuguese', 'dutch', 'simple'] LOOP
+        EXECUTE format('CREATE TEXT SEARCH CONFIGURATION knowledge_%1$s (COPY = pg_catalog.%1$s)', name);
+        EXECUTE format('ALTER TEXT SEARCH CONFIGURATION knowledge_%s ALTER MAPPING FOR hword, hword_part, word '
+                       'WITH unaccent, %s', name, CASE name WHEN 'simple' THEN 'simple' ELSE name || '_stem' END);
+    END LOOP;
+END $$;
+CREATE FUNCTION knowledge_words(language text) RETURNS regconfig LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE left(language, 2)
+        WHEN 'en' THEN 'public.knowledge_english' WHEN 'fr' THEN 'public.knowledge_french'
+        WHEN 'de' THEN 'public.knowledge_german' WHEN 'es' THEN 'public.knowledge_spanish'
+        WHEN 'it' THEN 'public.knowledge_italian' WHEN 'pt' THEN 'public.knowledge_portuguese'
+        WHEN 'nl' THEN 'public.knowledge_dutch' ELSE 'public.knowledge_simple' END::regconfig
+$$;
+CREATE FUNCTION knowledge_synonym_stems() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.stems := tsvector_to_array(to_tsvector(knowledge_words(NEW.language), array_to_string(NEW.words, ' ')));
+    RETURN NEW;
+END $$;
+CREATE TRIGGER knowledge_synonym_stemmed BEFORE INSERT OR UPDATE ON knowledge_synonym
+    FOR EACH ROW EXECUTE FUNCTION knowledge_synonym_stems();
 CREATE INDEX passagevector_near ON knowledge_passagevector USING hnsw (vector halfvec_ip_ops);
+INSERT INTO knowledge_searchindex (id, generation, passages) VALUES (1, 0, 0);
 """
 UNDO_SEARCH = """
 DROP INDEX passagevector_near;
-DROP TEXT SEARCH CONFIGURATION knowledge_plain;
-DROP TEXT SEARCH CONFIGURATION knowledge_en;
+DROP TRIGGER knowledge_synonym_stemmed ON knowledge_synonym;
+DROP FUNCTION knowledge_synonym_stems();
+DROP FUNCTION knowledge_words(text);
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['english', 'french', 'german', 'spanish', 'italian', 'portuguese', 'dutch', 'simple'] LOOP
+        EXECUTE format('DROP TEXT SEARCH CONFIGURATION knowledge_%s', name);
+    END LOOP;
+END $$;
 """
 
 

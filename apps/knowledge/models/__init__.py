@@ -10,6 +10,8 @@ from apps.knowledge.models.asked import Gap as Gap
 from apps.knowledge.models.search import AnswerSettings as AnswerSettings
 from apps.knowledge.models.search import Passage as Passage
 from apps.knowledge.models.search import PassageVector as PassageVector
+from apps.knowledge.models.search import SearchIndex as SearchIndex
+from apps.knowledge.models.search import Word as Word
 from apps.knowledge.models.versions import ArticleFeedback as ArticleFeedback
 from apps.knowledge.models.versions import ArticleImage as ArticleImage
 from apps.knowledge.models.versions import ArticleVersion as ArticleVersion

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -113,7 +114,8 @@ class Question(models.Model):
 class Synonym(models.Model):
     """Words that mean the same to the search, such as parcel, package, delivery."""
 
-    words = ArrayField(models.CharField(max_length=60), help_text="At least two, in lower case.")
+    words = ArrayField(models.CharField(max_length=60), help_text="At least two single words.")
+    stems = ArrayField(models.CharField(max_length=60), editable=False, default=list, help_text="By the database.")
     language = models.CharField(max_length=10, default="en")
     added_by = models.ForeignKey("core.User", models.PROTECT, null=True, related_name="+")
     added_at = models.DateTimeField()
@@ -121,6 +123,7 @@ class Synonym(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [models.CheckConstraint(condition=Q(words__len__gte=2), name="synonym_two_words")]
+        indexes = [GinIndex(fields=["stems"], name="synonym_stems")]
 
     def __str__(self) -> str:
         return ", ".join(self.words)

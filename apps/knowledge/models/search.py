@@ -34,18 +34,43 @@ class Passage(models.Model):
     audience = models.CharField(max_length=10)
     language = models.CharField(max_length=10)
     scope = models.ForeignKey("core.Scope", models.CASCADE, null=True, blank=True, related_name="+")
-    words = SearchVectorField(help_text="Without accents, with synonyms, in the article's language.")
-    plain = models.TextField(help_text="Lower case, without accents: for trigrams.")
+    words = SearchVectorField(default="", help_text="Stems without accents, in the article's language.")
 
     class Meta:
         ordering = ["article", "id"]
-        indexes = [
-            GinIndex(fields=["words"], name="passage_words"),
-            GinIndex(fields=["plain"], name="passage_trigrams", opclasses=["gin_trgm_ops"]),
-        ]
+        indexes = [GinIndex(fields=["words"], name="passage_words")]
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class Word(models.Model):
+    """A stem, and in how many passages it is: which words tell much, and what a misspelt one was meant to be."""
+
+    language = models.CharField(max_length=10)
+    stem = models.CharField(max_length=100)
+    passages = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["language", "stem"], name="word_once")]
+        indexes = [GinIndex(fields=["stem"], name="word_trigrams", opclasses=["gin_trgm_ops"])]
+
+    def __str__(self) -> str:
+        return self.stem
+
+
+class SearchIndex(models.Model):
+    """The state of the index: one row, changed in the transaction of each change of passages."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    generation = models.PositiveBigIntegerField(default=0, help_text="Answers kept from another one are not used.")
+    passages = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="searchindex_one")]
+
+    def __str__(self) -> str:
+        return f"Generation {self.generation}"
 
 
 class PassageVector(models.Model):

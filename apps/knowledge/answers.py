@@ -1,0 +1,211 @@
+"""Answering a question: an article, a choice of a few, or that nobody is sure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.conf import settings as project
+from django.core.cache import cache
+
+from apps.core.models import Scope
+from apps.core.redaction import redact
+from apps.knowledge.calibration import current_settings
+from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Passage, SearchIndex
+from apps.knowledge.search.confidence import Calibration, confidence, ordered
+from apps.knowledge.search.embedding import embedder
+from apps.knowledge.search.retrieve import Candidate, Reader, candidates
+
+CHOICES = 3
+"""Articles that are offered when none is sure enough."""
+LONGEST = 1_000
+"""Characters of a question; more is not a question."""
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+KEPT = 300
+"""Seconds that a found answer is kept for the same question of the same kind of reader."""
+WITHOUT_VECTORS = "Answered without vectors: the embedding model is not there."
+
+
+class Outcome(StrEnum):
+    """What became of a question."""
+
+    ANSWER = "answer"
+    CHOOSE = "choose"
+    NOT_SURE = "not_sure"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An article that may answer.
+
+    Attributes:
+        score: comparable within one question only.
+        passage: the part of its body that fits best.
+    """
+
+    article: int
+    version: int
+    slug: str
+    title: str
+    heading: str
+    passage: str
+    updated_at: datetime | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said to a question.
+
+    Attributes:
+        hits: for an answer its article, for a choice up to :data:`CHOICES`, else none.
+        confidence: the probability that the best article answers, 0 to 1.
+        settings: number of the :class:`~apps.knowledge.models.AnswerSettings` that decided.
+        degraded: what was missing while it was answered, or empty.
+        asked: id of the kept question, or None if it was not to be kept.
+    """
+
+    outcome: Outcome
+    hits: tuple[Hit, ...]
+    confidence: float
+    settings: int
+    degraded: str
+    asked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Candidates in order with their scores, before anything is decided."""
+
+    ranked: tuple[tuple[Candidate, float], ...]
+    confidence: float
+    degraded: str
+
+
+def find(question: str, reader: Reader, settings: AnswerSettings) -> Found:
+    """The articles that may answer, the best first; nothing is kept."""
+    model = embedder()
+    learnt = Calibration.model_validate(settings.calibration)
+    weights = learnt.vectors if model else learnt.words
+    found, asked = candidates(question, reader, model)
+    ranked = ordered(found, weights)
+    return Found(tuple(ranked), confidence(ranked, asked, weights), "" if model else WITHOUT_VECTORS)
+
+
+def answer(
+    question: str,
+    *,
+    reader: Reader,
+    source: str,
+    now: datetime,
+    customer: str = "",
+    scope: Scope | None = None,
+    keep: bool = True,
+) -> Answer:
+    """Answer a question from the published articles that the reader may see.
+
+    Runs the embedding model: not to be called within a transaction.
+
+    Args:
+        question: as it was asked; cut at :data:`LONGEST` characters.
+        reader: who asks.
+        source: where it was asked, such as ``help_centre`` or ``conversation:7``.
+        customer: what tells customers apart; only a keyed hash of it is kept.
+        scope: where the question belongs, for who sees it among the asked ones.
+        keep: whether the question is kept (redacted) with what became of it.
+    """
+    question = _UNSTORABLE.sub(" ", question)[:LONGEST]
+    settings = current_settings()
+    said = _kept_answer(question, reader, settings)
+    if not keep:
+        return said
+    row = _keep(question, said, reader=reader, source=source, customer=customer, scope=scope, now=now)
+    return Answer(said.outcome, said.hits, said.confidence, said.settings, said.degraded, row.pk)
+
+
+def _kept_answer(question: str, reader: Reader, settings: AnswerSettings) -> Answer:
+    """The answer to the same question, if the index has not changed since; else a new one."""
+    generation = SearchIndex.objects.values_list("generation", flat=True).first()
+    facts = (" ".join(question.lower().split()), reader, settings.number, generation)
+    key = f"knowledge:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
+    held: Answer | None = cache.get(key)
+    if held is None:
+        held = _decide(find(question, reader, settings), settings)
+        cache.set(key, held, KEPT)
+    return held
+
+
+def _decide(found: Found, settings: AnswerSettings) -> Answer:
+    sure = found.confidence
+    if sure >= settings.answer_at and found.ranked:
+        outcome, shown = Outcome.ANSWER, found.ranked[:1]
+    elif sure >= settings.choose_at and found.ranked:
+        outcome, shown = Outcome.CHOOSE, found.ranked[:CHOICES]
+    else:
+        outcome, shown = Outcome.NOT_SURE, ()
+    hits = _hits(shown)
+    if shown and not hits:  # taken down between finding and reading
+        outcome = Outcome.NOT_SURE
+    return Answer(outcome, hits, round(sure, 4), settings.number, found.degraded)
+
+
+def _hits(shown: Sequence[tuple[Candidate, float]]) -> tuple[Hit, ...]:
+    live = ArticleVersion.objects.published().select_related("article")
+    versions = live.in_bulk([candidate.version for candidate, _ in shown])
+    passages = Passage.objects.in_bulk([candidate.passage for candidate, _ in shown])
+    found = []
+    for candidate, score in shown:
+        version, passage = versions.get(candidate.version), passages.get(candidate.passage)
+        if version is not None:
+            found.append(
+                Hit(
+                    article=version.article_id,
+                    version=version.pk,
+                    slug=version.article.slug,
+                    title=version.title,
+                    heading=passage.heading if passage else "",
+                    passage=passage.text if passage else "",
+                    updated_at=version.published_at,
+                    score=round(score, 4),
+                )
+            )
+    return tuple(found)
+
+
+_OUTCOMES = {
+    Outcome.ANSWER: AskedQuestion.Outcome.ANSWERED,
+    Outcome.CHOOSE: AskedQuestion.Outcome.CHOSEN,
+    Outcome.NOT_SURE: AskedQuestion.Outcome.NOT_SURE,
+}
+
+
+def _keep(
+    question: str, said: Answer, *, reader: Reader, source: str, customer: str, scope: Scope | None, now: datetime
+) -> AskedQuestion:
+    return AskedQuestion.objects.create(
+        text=redact(question, policy="message").text,
+        language=reader.language,
+        audience="internal" if reader.internal else "public",
+        scope=scope,
+        source=source,
+        customer=hashed(customer),
+        outcome=_OUTCOMES[said.outcome],
+        versions=[hit.version for hit in said.hits],
+        scores=[hit.score for hit in said.hits],
+        confidence=said.confidence,
+        settings_id=AnswerSettings.objects.values_list("pk", flat=True).get(number=said.settings),
+        degraded=said.degraded,
+        asked_at=now,
+    )
+
+
+def hashed(customer: str) -> str:
+    """What tells customers apart without saying who they are; empty for nobody."""
+    if not customer:
+        return ""
+    return hmac.new(project.SECRET_KEY.encode(), f"knowledge:{customer}".encode(), hashlib.sha256).hexdigest()
