@@ -11,10 +11,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.actions.admin.dashboard import share, span, trailing
+from apps.actions.admin.dashboard import trailing
 from apps.actions.kpis import Day
 from apps.actions.models import ActionCard
 from apps.core.models import User
+from apps.core.periods import share, span
 from apps.core.roles import Role
 from tests.actions.desk import make_card
 from tests.core.factories import ScopeFactory, person
