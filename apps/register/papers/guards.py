@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 from apps.register.papers.refusals import BadPaper
@@ -86,7 +87,7 @@ def _check_workbook(name: str, data: bytes) -> None:
                 raise BadPaper("The workbook has macros. Save it as .xlsx, without macros.")
             for part in parts:
                 _check_part(archive, part)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
         raise BadPaper("The workbook is damaged or cut off.") from error
     if not name.casefold().endswith(".xlsx"):
         raise BadPaper("Of workbooks, only .xlsx is read.")

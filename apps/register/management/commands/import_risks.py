@@ -15,6 +15,7 @@ from apps.core.decisions import system
 from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.register.models import RiskImport
+from apps.register.papers.foreign import MappingNeeded
 from apps.register.papers.guards import MAX_BYTES
 from apps.register.papers.importing import apply, preview
 
@@ -38,6 +39,11 @@ class Command(BaseCommand):
         for path in file:
             try:
                 self._one(path, actor, mapping, options)
+            except MappingNeeded as needed:
+                failed += 1
+                guess = json.dumps(needed.suggestion.mapping.as_json(), ensure_ascii=False, indent=1)
+                words = "needs a mapping. This is what its words suggest; correct it and give it with --mapping:"
+                self.stderr.write(f"{path.name} {words}\n{guess}")
             except (DomainError, OSError) as error:
                 failed += 1
                 self.stderr.write(self.style.ERROR(f"{path.name}: {error}"))
