@@ -4,13 +4,15 @@ Guarantee: whoever is to be told of a change is told once in the inbox, in the t
 the score, the mark that it was told (``last_notified_risk_level``) and the news are all there, or none of them is and the
 next calculation tells. The e-mail that follows is sent at least once; see :mod:`apps.core.notifications`.
 
-A person gets up to :data:`DAILY` such news a day (UTC). What comes after is gathered in one piece of news that leads to
-the list, so that an outage of a payment provider does not bury anybody in mails.
+A person gets up to :data:`DAILY` such news a day (UTC), those to HIGH before others. What comes after is gathered in one
+piece of news an hour, so that an outage of a payment provider does not bury anybody in mails. None of it is lost: each
+change is a line of the hour's news, which is unread again with every line that is added; past :data:`LONGEST` characters
+it says that there are more.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -34,6 +36,7 @@ KIND = "subscriptions"
 CONCERNED = (Role.OPERATOR, Role.SUPPORT_MANAGER)
 """Who acts on subscriptions at risk; those of them are told who work in the subscription's organisation."""
 DAILY = 25
+LONGEST = 20_000
 
 # Whoever claims a change first tells it; a second calculation of the same change finds nothing left to claim.
 _CLAIM = """
@@ -42,6 +45,26 @@ _CLAIM = """
         AND (risk_level = 'HIGH') <> (last_notified_risk_level = 'HIGH')
     RETURNING subscription_id, risk_level
 """
+# What was gathered before in the same hour goes on: its lines grow, and it is unread again. News that was inserted just now
+# says these lines already. Rows are locked in order, so that two batches wait for each other and do not lock crosswise.
+_APPEND = """
+    WITH held AS MATERIALIZED (
+        SELECT news.id, more.lines
+        FROM core_notification AS news
+        JOIN unnest(%(people)s::bigint[], %(bodies)s::text[], %(lines)s::text[]) AS more(person, body, lines)
+            ON news.recipient_id = more.person AND news.body <> more.body
+        WHERE news.dedupe_key = %(key)s
+        ORDER BY news.id
+        FOR UPDATE OF news
+    )
+    UPDATE core_notification AS news SET read_at = NULL, body = CASE
+        WHEN length(news.body) + length(held.lines) <= %(longest)s THEN news.body || E'\n' || held.lines
+        WHEN news.body LIKE '%%' || %(rest)s THEN news.body
+        ELSE news.body || E'\n' || %(rest)s
+    END
+    FROM held WHERE news.id = held.id
+"""
+_MORE = "And more; all of them stand in the list."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +104,15 @@ def tell_of_transitions(transitions: Collection[Transition], *, now: datetime) -
     found = Subscription.objects.filter(pk__in=claimed).select_related("owner").order_by("pk")
     changes = [_Change(one, by_id[one.pk], now) for one in found]
     staff = staff_of({one.subscription.scope_id for one in changes})
+    changes.sort(key=lambda change: not change.rose)  # who is told of some only, is told of those to HIGH
     wanted = [
         (person, change) for change in changes for person in _people(change.subscription, staff) if person.is_active
     ]
-    return notify_many(kind=KIND, news=_within_limits(wanted, now))
+    single, rest = _within_limits(wanted, now)
+    gathered = {person: _rest(person, _in_lines(changes), now) for person, changes in rest.items()}
+    told = notify_many(kind=KIND, news=[*single, *gathered.values()])
+    _append(gathered, rest)  # after the insertion, which waits for a batch that gathers in the same hour
+    return told
 
 
 def _claim(transitions: dict[UUID, Transition]) -> list[UUID]:
@@ -145,19 +173,44 @@ _TOLD = """
 """
 
 
-def _within_limits(wanted: list[tuple[User, _Change]], now: datetime) -> Iterator[News]:
-    """One piece of news for each change, and one for all beyond a person's limit of the day."""
+def _within_limits(wanted: list[tuple[User, _Change]], now: datetime) -> tuple[list[News], dict[User, list[_Change]]]:
+    """The pieces of news for one change each, and what is beyond a person's limit of the day."""
     today = datetime.combine(now.date(), time(), UTC)
     people = list({person.pk for person, _ in wanted})
     with connection.cursor() as cursor:
         cursor.execute(_TOLD, [people, KIND, today])
         told = Counter(dict(cursor.fetchall()))
+    single: list[News] = []
+    rest: dict[User, list[_Change]] = defaultdict(list)
     for person, change in wanted:
         told[person.pk] += 1
         if told[person.pk] <= DAILY:
-            yield _news(person, change)
-        elif told[person.pk] == DAILY + 1:
-            yield _rest(person, now)
+            single.append(_news(person, change))
+        else:
+            rest[person].append(change)
+    return single, rest
+
+
+def _append(gathered: dict[User, News], rest: dict[User, list[_Change]]) -> None:
+    """Add lines to the news of the hour of those who had one before."""
+    if not gathered:
+        return
+    people = [person.pk for person in gathered]
+    bodies = [news.body for news in gathered.values()]
+    lines = [_in_lines(rest[person]) for person in gathered]
+    key = next(iter(gathered.values())).dedupe_key
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _APPEND,
+            {"people": people, "bodies": bodies, "lines": lines, "key": key, "longest": LONGEST, "rest": _MORE},
+        )
+
+
+def _in_lines(changes: list[_Change]) -> str:
+    """A line for each change, as far as there is room."""
+    lines = [f"- {change.subscription.name}: {change.transition.level}, before {change.previous}" for change in changes]
+    text = "\n".join(lines)
+    return text if len(text) <= LONGEST else text[:LONGEST].rpartition("\n")[0] + f"\n{_MORE}"
 
 
 def _news(person: User, change: _Change) -> News:
@@ -189,13 +242,12 @@ def _lines(change: _Change) -> Iterator[str]:
         yield from (f"- {step}" for step in steps)
 
 
-def _rest(person: User, now: datetime) -> News:
+def _rest(person: User, lines: str, now: datetime) -> News:
     url = address("admin:subscriptions_riskscore_changelist")
     return News(
         recipient=person,
         title="More subscriptions changed their risk today",
-        body=f"You were told of {DAILY} subscriptions today that came to HIGH risk or left it. There are more; they are not "
-        "told one by one. All of them stand in the list, the worst first.",
+        body=f"You were told of {DAILY} subscriptions today. These came to HIGH risk or left it besides:\n{lines}",
         url=f"{url}?level=HIGH" if person.is_staff and url else "",
-        dedupe_key=f"subscription-risk-more:{now.date()}",
+        dedupe_key=f"subscription-risk-more:{now.astimezone(UTC):%Y-%m-%dT%H}",
     )

@@ -17,6 +17,7 @@ from apps.core.models import Delivery, Notification, Scope, User
 from apps.core.notifications import deliver_one
 from apps.core.roles import Role
 from apps.core.tasks import deliver_pending_notifications
+from apps.subscriptions import notifications
 from apps.subscriptions.models import RiskScore, Subscription
 from apps.subscriptions.notifications import DAILY, staff_of, tell_of_transitions
 from apps.subscriptions.scores import Transition
@@ -194,7 +195,41 @@ def test_nobody_is_buried(scope: Scope) -> None:
     assert found[-1] == "More subscriptions changed their risk today"
     last = Notification.objects.filter(recipient=operator).latest("pk")
     assert last.url == "/admin/subscriptions/riskscore/?level=HIGH"
+    assert last.body.count("\n- ") == 6, "five, and the one that came later"
     assert Notification.objects.exclude(recipient=operator).count() == DAILY + 6, "each owner is told of the own one"
+
+
+def test_beyond_the_limit_each_change_is_named_and_makes_the_news_unread_again(scope: Scope) -> None:
+    operator = person(Role.OPERATOR, scope)
+    tell_of_transitions([change(SubscriptionFactory(scope=scope), "LOW", "HIGH") for _ in range(DAILY)], now=NOW)
+    late = [SubscriptionFactory(scope=scope, name=f"Late {n}") for n in range(4)]
+    for subscription, minutes in zip(late, (1, 2, 61, 62), strict=True):
+        tell_of_transitions([change(subscription, "LOW", "HIGH")], now=NOW + timedelta(minutes=minutes))
+        gathered = Notification.objects.filter(recipient=operator, title__startswith="More")
+        newest = gathered.latest("pk")
+        assert newest.read_at is None
+        assert f"- {subscription.name}: HIGH, before LOW" in newest.body
+        gathered.update(read_at=NOW)
+    assert gathered.count() == 2, "one an hour"
+
+
+def test_those_to_high_come_before_those_that_left_it(scope: Scope) -> None:
+    operator = person(Role.OPERATOR, scope)
+    fell = [change(SubscriptionFactory(scope=scope), "HIGH", "LOW") for _ in range(DAILY)]
+    rose = [change(SubscriptionFactory(scope=scope), "LOW", "HIGH") for _ in range(3)]
+    tell_of_transitions([*fell, *rose], now=NOW)
+    assert sum(title.endswith("HIGH risk") for title in titles(operator)) == 3
+
+
+def test_the_news_of_an_hour_has_an_end(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "LONGEST", 200)
+    operator = person(Role.OPERATOR, scope)
+    for minutes in range(5):
+        changes = [change(SubscriptionFactory(scope=scope), "LOW", "HIGH") for _ in range(DAILY)]
+        tell_of_transitions(changes, now=NOW + timedelta(minutes=minutes))
+    body = Notification.objects.filter(recipient=operator).latest("pk").body
+    assert len(body) < 400
+    assert body.count("And more; all of them stand in the list.") == 1
 
 
 class Killed(BaseException):

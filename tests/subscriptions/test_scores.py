@@ -59,7 +59,8 @@ def test_unknown_ids_are_passed_over() -> None:
 
 def test_a_batch_takes_as_many_queries_as_one(django_assert_num_queries: Any) -> None:
     owner, scopes = UserFactory(), [ScopeFactory() for _ in range(3)]
-    ids = [SubscriptionFactory(owner=owner, scope=scopes[number % 3]).pk for number in range(30)]
+    number_of = 24  # a person is told of so many one by one
+    ids = [SubscriptionFactory(owner=owner, scope=scopes[number % 3]).pk for number in range(number_of)]
     AccountBalance.objects.bulk_create(
         AccountBalance(subscription_id=pk, amount=number, currency="USD", as_of=NOW) for number, pk in enumerate(ids)
     )
