@@ -40,7 +40,13 @@ from apps.escalation.thresholds import current_version
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register import matrices
 from apps.register.models import (
+    Category as RiskCategory,
+)
+from apps.register.models import (
+    CommunicationTemplate,
     Control,
+    Incident,
+    Matrix,
     Mitigation,
     RegisterReview,
     RiskAssessment,
@@ -135,6 +141,17 @@ def _mitigation(scope: Scope) -> Model:
 
 def _control(scope: Scope) -> Model:
     return Control.objects.get_or_create(slug="tests-control", defaults={"title": "t", "kind": "attested"})[0]
+
+
+def _incident(scope: Scope) -> Model:
+    now = timezone.now()
+    facts = {"title": "t", "description": "d", "severity": 3, "scope": scope, "started_at": now, "opened_at": now}
+    return Incident.objects.get_or_create(reference=f"I-{scope.pk}", defaults=facts)[0]
+
+
+def _template(scope: Scope) -> Model:
+    facts = {"step": "update", "subject": "s", "body": "b"}
+    return CommunicationTemplate.objects.get_or_create(slug="tests", defaults=facts)[0]
 
 
 def _register_review(scope: Scope) -> RegisterReview:
@@ -365,6 +382,10 @@ ROWS: dict[str, Make] = {
     "register.mitigation": _mitigation,
     "register.control": _control,
     "register.registerreview": _register_review,
+    "register.incident": _incident,
+    "register.communicationtemplate": _template,
+    "register.matrix": lambda scope: Matrix.objects.get(slug=matrices.THREE),
+    "register.category": lambda scope: RiskCategory.objects.get_or_create(name="c", path="c")[0],
     "actions.actioncard": lambda scope: CardFactory(scope=scope),
     "actions.execution": _execution,
     "actions.ruleversion": lambda scope: example_version("order-ageing"),

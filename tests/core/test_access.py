@@ -20,6 +20,7 @@ from django.urls import resolve as resolve_address
 
 from apps.core.models import Scope, User
 from apps.core.roles import ROLE_PERMISSIONS, Role, resolve
+from apps.register.models import Control, Mitigation, Risk
 from tests.actions.factories import CardFactory
 from tests.core.factories import ScopeFactory, UserFactory, person
 from tests.core.rows import ROWS
@@ -41,6 +42,8 @@ OFFERED: dict[str, frozenset[str]] = {
     "subscriptions.retrypolicyversion": frozenset({"view", "add"}),
     "subscriptions.paymentprovider": frozenset({"view", "add", "change"}),
     "escalation.cannedreply": frozenset(VERBS),
+    "register.category": frozenset({"view", "add", "change"}),
+    "register.communicationtemplate": frozenset({"view", "add", "change"}),
     **{
         f"escalation.{name}": frozenset({"view", "add", "change"})
         for name in ("calendar", "category", "course", "endpoint", "phrase", "team")
@@ -94,6 +97,8 @@ READ_ONLY = (
         "register.mitigation",
         "register.control",
         "register.registerreview",
+        "register.incident",
+        "register.matrix",
         "actions.actioncard",
         "actions.execution",
         "actions.ruleversion",
@@ -161,10 +166,34 @@ ASKS |= {
     "escalation_proposal_reject": (("escalation.view_proposal", "escalation.decide_proposal"), "get"),
     "escalation_ticket_new": (("escalation.view_ticket", "escalation.add_ticket"), "get"),
 }
+# Whose risk, mitigation or control it is decides, too; see the tests of the register's desk. Here the rows are the person's.
+_RISK, _INCIDENT = "register.view_risk", "register.view_incident"
 ASKS |= {
-    "register_risk_heat": (("register.view_risk",), "get"),
-    "register_risk_trail": (("register.view_risk",), "get"),
+    **{
+        f"register_risk_{name}": ((_RISK, "register.change_risk"), "get")
+        for name in ("edit", "rate", "link", "close", "reopen")
+    },
+    "register_risk_heat": ((_RISK,), "get"),
+    "register_risk_trail": ((_RISK,), "get"),
+    "register_risk_new": ((_RISK, "register.add_risk"), "get"),
+    "register_risk_request": ((_RISK, "register.add_acceptance"), "get"),
+    "register_risk_approve": ((_RISK, "register.decide_acceptance"), "get"),
+    "register_risk_reject": ((_RISK, "register.decide_acceptance"), "get"),
+    "register_risk_withdraw": ((_RISK, "register.view_acceptance"), "get"),
+    "register_risk_mitigate": ((_RISK, "register.add_mitigation"), "get"),
+    "register_mitigation_edit": (("register.view_mitigation", "register.change_mitigation"), "get"),
+    "register_mitigation_controls": (("register.view_mitigation", "register.change_mitigation"), "get"),
     "register_control_evidence": (("register.view_control",), "get"),
+    "register_control_new": (("register.view_control", "register.add_control"), "get"),
+    "register_control_edit": (("register.view_control", "register.change_control"), "get"),
+    "register_control_attest": (("register.view_control", "register.add_attestation"), "get"),
+    "register_incident_open": ((_INCIDENT, "register.add_incident"), "get"),
+    **{
+        f"register_incident_{name}": ((_INCIDENT, "register.change_incident"), "get")
+        for name in ("advance", "entry", "edit", "message", "review", "propose", "close")
+    },
+    "register_incident_decide": ((_INCIDENT, "register.change_proposedchange"), "get"),
+    "register_matrix_version": (("register.view_matrix", "register.add_matrixversion"), "get"),
 }
 # For everybody on the staff.
 OPEN_TO_STAFF = {
@@ -184,6 +213,7 @@ SCOPED = (
         "register.riskassessment",
         "register.mitigation",
         "register.registerreview",
+        "register.incident",
         "actions.actioncard",
         "actions.execution",
         "orders.store",
@@ -343,6 +373,7 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         **{name: [made[name.split("_")[1]]] for name in ASKS if name.split("_")[1] in made},
         **{name: [of_register[name.split("_")[1]]] for name in ASKS if name.startswith("register_")},
         "register_control_evidence": [of_register["control"], 1],
+        "register_incident_decide": [of_register["incident"], 1],
         "escalation_document_approve": [made["document"], 1],
         "escalation_review_decide": [review.pk, review.items.get().pk],
         "escalation_review_done": [review.pk, review.items.get().pk],
@@ -357,7 +388,10 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         "subscriptions_revoke": [subscription, approval.pk],
         "subscriptions_factors": [store.pk],
     }
-    client.force_login(person(role, store))
+    who = person(role, store)
+    for row in (Risk, Mitigation, Control):
+        row.objects.filter(pk=of_register[row._meta.model_name]).update(owner=who)
+    client.force_login(who)
     held = granted(role)
     for name, (permissions, method) in ASKS.items():
         try:

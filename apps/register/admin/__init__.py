@@ -2,6 +2,8 @@
 
 from apps.register.admin import assessments as assessments
 from apps.register.admin import controls as controls
+from apps.register.admin import incidents as incidents
+from apps.register.admin import matrices as matrices
 from apps.register.admin import mitigations as mitigations
 from apps.register.admin import reviews as reviews
 from apps.register.admin import risks as risks

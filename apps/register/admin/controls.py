@@ -22,7 +22,7 @@ from apps.core.home import address
 from apps.core.templatetags.desk import badge
 from apps.register.admin import control_steps
 from apps.register.admin.shared import ATTESTED, OUTCOMES, Plain, when
-from apps.register.admin.verified import Shown, said
+from apps.register.controls import Word, words_of
 from apps.register.models import Attestation, CheckResult, Control, Mitigation
 from apps.register.rights import may, may_attest
 from apps.register.trail import trail_of
@@ -37,12 +37,12 @@ class ControlList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        shown = {one.control.pk: one for one in said(self.result_list, timezone.now())}
+        shown = words_of(self.result_list, timezone.now())
         for control in self.result_list:
             control.shown = shown[control.pk]
 
 
-def outcome_badge(shown: Shown) -> SafeString:
+def outcome_badge(shown: Word) -> SafeString:
     """What a control says now; a person's word is called otherwise than a check's."""
     if not shown.outcome:
         return badge("muted", "Not known")
@@ -106,7 +106,7 @@ class ControlAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         control: Control = found(self, request, object_id, "owner")
         now, user = timezone.now(), person(request)
-        shown = said([control], now)[0]
+        shown = words_of([control], now)[control.pk]
         results = (
             list(CheckResult.objects.filter(check_slug=control.check_slug).order_by("-pk")[:STRIP])
             if control.check_slug

@@ -118,6 +118,7 @@ class IncidentAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "incident": incident,
             "now": timezone.now(),
             "severity_tone": severity_tone(incident.severity),
+            "severity_words": f"Severity {incident.severity} of 5",
             "stage_tone": STAGE_TONES[Incident.Stage(incident.stage)],
             "stages": [(stage.label, _passed(incident, stage)) for stage in STAGES],
             "events": [

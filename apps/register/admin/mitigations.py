@@ -19,7 +19,7 @@ from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import badge
 from apps.register.admin import mitigation_steps
 from apps.register.admin.shared import DASH, MITIGATION_TONES, Plain, due
-from apps.register.admin.verified import said
+from apps.register.controls import words_of
 from apps.register.models import Mitigation
 from apps.register.rights import may_with_mitigation
 from apps.register.trail import trail_of
@@ -105,7 +105,7 @@ class MitigationAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "now": now,
             "tone": MITIGATION_TONES[Mitigation.Status(row.status)],
             "until": self.until(row),
-            "controls": said(list(row.controls.filter(active=True)), now),
+            "controls": list(words_of(list(row.controls.filter(active=True)), now).values()),
             "changes": trail_of(row),
             "may_edit": may_with_mitigation(person(request), row, "register.change_mitigation"),
             "media": self.media,

@@ -15,9 +15,9 @@ from apps.core.admin import page_of
 from apps.core.asking import found, person
 from apps.core.exports import harmless
 from apps.core.facts import evidence
+from apps.register import controls
 from apps.register.admin.offers import offers
 from apps.register.admin.shared import ACCEPTANCE_TONES, MITIGATION_TONES, STATUS_TONES, due, reference, steps
-from apps.register.admin.verified import Line, lines, standing
 from apps.register.models import Acceptance, Mitigation, Rating, Risk
 from apps.register.trail import trail
 
@@ -37,7 +37,7 @@ def risk_page(modeladmin: RiskAdmin, request: HttpRequest, pk: str) -> HttpRespo
     risk: Risk = found(modeladmin, request, pk, "owner", "category", "assessment", "scope", "recorded_by")
     now = timezone.now()
     ratings = list(risk.ratings.select_related("matrix__matrix", "rated_by").order_by("rated_at", "pk"))
-    done = lines(risk, now)
+    verified = controls.verified(risk, now=now)
     context = {
         **modeladmin.admin_site.each_context(request),
         "title": f"{risk.reference} {risk.title}",
@@ -47,8 +47,8 @@ def risk_page(modeladmin: RiskAdmin, request: HttpRequest, pk: str) -> HttpRespo
         "status_tone": STATUS_TONES[Risk.Status(risk.status)],
         "ratings": ratings,
         "scores": _scores(ratings),
-        "lines": [_with_tone(line, now) for line in done],
-        "standing": standing(done),
+        "lines": [_with_tone(line, now) for line in verified.lines],
+        "verified": verified,
         "evidence": evidence(risk.evidence),
         "links": _links(risk),
         "source": reference(risk.source),
@@ -88,7 +88,7 @@ def _scores(ratings: list[Rating]) -> list[dict[str, Any]]:
     return found
 
 
-def _with_tone(line: Line, now: datetime) -> dict[str, Any]:
+def _with_tone(line: controls.Line, now: datetime) -> dict[str, Any]:
     mitigation = line.mitigation
     late = mitigation.due_on is not None and mitigation.due_on < now.date()
     open_ = mitigation.status not in (Mitigation.Status.DONE, Mitigation.Status.DROPPED)

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import page
+from apps.core.home import address
 from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import badge
 from apps.register.admin import filters, heat, risk_steps
@@ -37,6 +38,14 @@ TABS = (
     ("Acceptance to decide", "acceptance=waiting"),
     ("Acceptance ends soon", "acceptance=ending"),
     ("Not scored", "severity=none"),
+)
+
+
+# Pages that stand above the list: name, permission, words, icon, tone.
+TOOLS = (
+    ("admin:register_risk_heat", "register.view_risk", "Heat map", "chart", ""),
+    ("admin:register_riskimport_upload", "register.add_riskimport", "Import", "import", ""),
+    ("admin:register_risk_new", "register.add_risk", "Record a risk", "plus", "primary"),
 )
 
 
@@ -149,7 +158,13 @@ class RiskAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         here = request.GET.urlencode()
         tabs = [(words, query, query == here) for words, query in TABS]
-        return super().changelist_view(request, {"title": "Risk register", "tabs": tabs, **(extra_context or {})})
+        tools = [
+            {"url": address(name), "words": words, "icon": icon, "tone": tone}
+            for name, permission, words, icon, tone in TOOLS
+            if request.user.has_perm(permission) and address(name)
+        ]
+        more = {"title": "Risk register", "tabs": tabs, "tools": tools}
+        return super().changelist_view(request, {**more, **(extra_context or {})})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
