@@ -104,6 +104,7 @@ _SEE_REGISTER = frozenset(
 _KEEP_OWN_RISKS = _SEE_REGISTER | {
     "register.change_risk", "register.add_rating", "register.add_risklink", "register.delete_risklink",
     "register.add_acceptance", "register.add_mitigation", "register.change_mitigation", "register.add_attestation",
+    "register.change_registerreview",
 }  # fmt: skip
 _HANDLE_INCIDENTS = frozenset(
     {

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from django.db.models import Model, QuerySet
 
 from apps.core.models import User
-from apps.register.models import Control, Mitigation, Risk, RiskAssessment
+from apps.register.models import Control, Mitigation, RegisterReview, Risk, RiskAssessment
 from apps.register.querysets import EDIT_ANY
 from apps.register.refusals import MissingInformation, NotAllowed, NotFound
 
@@ -69,6 +69,14 @@ def may_with_mitigation(actor: Actor, mitigation: Mitigation, permission: str) -
     of = mitigation.risk or mitigation.assessment
     owners = {mitigation.owner_id, of.owner_id if of else None}
     return may(actor, EDIT_ANY) or _pk(actor) in owners
+
+
+def may_review(actor: Actor, review: RegisterReview) -> bool:
+    """Whether somebody may hold a review in sight: who owns the risk or the assessment, and who may edit any."""
+    if not may(actor, "register.change_registerreview"):
+        return False
+    of = review.risk or review.assessment
+    return may(actor, EDIT_ANY) or (of is not None and of.owner_id == _pk(actor))
 
 
 def may_attest(actor: Actor, control: Control) -> bool:

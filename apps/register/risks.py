@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from apps.core.audit import said_by
 from apps.core.decisions import Entry, record, record_many
@@ -20,7 +21,16 @@ from apps.core.notifications import notify
 from apps.core.scope import may_work_in
 from apps.register import acceptances, matrices
 from apps.register.binding import apply_changes, bind, check_fields, entry, save_risk
-from apps.register.models import Acceptance, Category, MatrixVersion, Rating, Risk, RiskAssessment, RiskLink
+from apps.register.models import (
+    Acceptance,
+    Category,
+    MatrixVersion,
+    Rating,
+    RegisterReview,
+    Risk,
+    RiskAssessment,
+    RiskLink,
+)
 from apps.register.querysets import EDIT_ANY
 from apps.register.refusals import InvalidScore, MissingInformation, NotAllowed, WrongState
 from apps.register.rights import Actor, demand, locked_risk, may, person, said
@@ -233,15 +243,25 @@ def matrix_for(risk: Risk) -> MatrixVersion:
     return matrices.in_force(last or matrices.FIVE)
 
 
-def next_review(risk: Risk, rating: Rating) -> date | None:
-    """When a risk with this current score is looked at again: counted from its last completed review, else from when it
-    was recorded; None if the matrix asks for none.
+def next_review(risk: Risk, rating: Rating, reviewed_at: datetime | None = None) -> date | None:
+    """When a risk with this current score is looked at again: counted from the last completed review of it or of its
+    assessment that decided on it, else from when it was recorded; None if the matrix asks for none.
+
+    Args:
+        reviewed_at: when that review was, if the caller knows.
     """
     days = matrices.review_days(rating.matrix, rating.level)
     if days is None or risk.status == Status.CLOSED:
         return None
-    last = risk.reviews.filter(completed_at__isnull=False).order_by("-completed_at").first()
-    return ((last.completed_at if last else None) or risk.recorded_at).date() + timedelta(days=days)
+    since = reviewed_at or last_reviewed(risk) or risk.recorded_at
+    return since.date() + timedelta(days=days)
+
+
+def last_reviewed(risk: Risk) -> datetime | None:
+    """When a risk was last reviewed: alone, or as a point of its assessment's review."""
+    done = RegisterReview.objects.filter(Q(risk=risk) | Q(points__risk=risk), status=RegisterReview.Status.COMPLETED)
+    found: datetime | None = done.order_by("-completed_at").values_list("completed_at", flat=True).first()
+    return found
 
 
 @transaction.atomic
