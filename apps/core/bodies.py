@@ -7,17 +7,21 @@ for amounts, because a floating-point number is no amount.
 
 from __future__ import annotations
 
+import codecs
+import json
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
+from rest_framework.utils.json import strict_constant
 
 from apps.core.errors import DomainError
 
@@ -38,13 +42,25 @@ class BodyTooLarge(DomainError):
 
 
 class DocumentParser(JSONParser):
-    """JSON; what is nested too deeply to be read is malformed too."""
+    """JSON; what is nested too deeply to be read is malformed too, and so is an object that names a field twice: readers
+    differ in which of the two they believe."""
 
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        encoding = (parser_context or {}).get("encoding", settings.DEFAULT_CHARSET)
         try:
-            return super().parse(*args, **kwargs)
+            text = codecs.getreader(encoding)(stream)
+            return json.load(text, parse_constant=strict_constant, object_pairs_hook=_each_once)
         except RecursionError:
             raise ParseError("The JSON is nested too deeply.") from None
+        except (ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows
+            raise ParseError(f"JSON parse error - {error}") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field is named twice")
+    return found
 
 
 def read_small(request: Request) -> None:

@@ -303,6 +303,7 @@ def test_balances_that_are_refused(
         ("[" * 30_000, "application/json", (400, "parse_error")),
         ("[]", "application/json", (400, "invalid")),
         ('{"success": NaN}', "application/json", (400, "parse_error")),
+        ('{"success": false, "success": true}', "application/json", (400, "parse_error")),
         ("", "application/json", (400, "invalid")),
         ("success=true", "application/x-www-form-urlencoded", (415, "unsupported_media_type")),
         ("<a/>", "text/xml", (415, "unsupported_media_type")),
