@@ -125,6 +125,21 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="4", minute="35"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "register.end_acceptances": {
+        "task": "apps.register.tasks.end_acceptances",
+        "schedule": crontab(hour="4", minute="40"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
+    "register.plan_reviews": {
+        "task": "apps.register.tasks.plan_reviews",
+        "schedule": crontab(hour="4", minute="50"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
+    "register.remind_owners": {
+        "task": "apps.register.tasks.remind_owners",
+        "schedule": crontab(hour="5", minute="30"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "core.deliver_notifications": {
         "task": "apps.core.tasks.deliver_pending_notifications",
         "schedule": 15.0,

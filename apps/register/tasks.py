@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
+from apps.register import acceptances, controls, mitigations, reviews
 from apps.register.runs import due_checks, run_checks, thin_history
 
 
@@ -19,3 +20,27 @@ def run_due_checks() -> int:
 def thin_check_history() -> int:
     """Delete old results of checks. Returns how many."""
     return thin_history(timezone.now())
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)
+def end_acceptances() -> int:
+    """Announce the end of acceptances and end those whose day has come. Losing the task loses nothing: the next one finds
+    them. Returns how many ended.
+    """
+    return acceptances.end_acceptances(now=timezone.now())
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)
+def plan_reviews() -> int:
+    """Plan what is to be reviewed, and tell of what is overdue. Returns how many reviews were planned."""
+    now = timezone.now()
+    count = reviews.plan(now=now)
+    reviews.tell_overdue(now=now)
+    return count
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)
+def remind_owners() -> int:
+    """Remind owners of mitigations and of attestations that fall due. Returns how many reminders."""
+    now = timezone.now()
+    return mitigations.remind(now=now) + controls.remind(now=now)
