@@ -39,9 +39,9 @@ INSERT INTO subscriptions_subscription (
   FROM generate_series(0, {scores} - 1) k
   JOIN numbered o ON o.n = k / {per_owner} + 1 JOIN places p ON p.n = (k / {per_owner}) % {scopes} + 1;
 INSERT INTO subscription_risk_scores (
-    id, subscription_id, user_id, risk_level, risk_factors, total_weight, last_calculated_at, last_notified_risk_level,
+    id, subscription_id, user_id, scope_id, risk_level, risk_factors, total_weight, last_calculated_at, last_notified_risk_level,
     rule_version, degraded, degraded_reason)
-  SELECT gen_random_uuid(), s.id, s.owner_id, level, jsonb_build_array(
+  SELECT gen_random_uuid(), s.id, s.owner_id, s.scope_id, level, jsonb_build_array(
            jsonb_build_object('factor_type', 'consecutive_failures', 'weight', level, 'weight_value', weight,
              'details', jsonb_build_object('consecutive_failures', weight / 3, 'total_attempts', 6)),
            jsonb_build_object('factor_type', 'balance_projection', 'weight', 'NONE', 'weight_value', 0,
@@ -49,10 +49,10 @@ INSERT INTO subscription_risk_scores (
            jsonb_build_object('factor_type', 'approval_expiration', 'weight', 'NONE', 'weight_value', 0,
              'details', jsonb_build_object('approval', 'valid'))),
          weight, now(), '', 'Everybody v1', random() < 0.001, ''
-  FROM (SELECT id, owner_id, CASE WHEN r < 0.05 THEN 'HIGH' WHEN r < 0.2 THEN 'MEDIUM' ELSE 'LOW' END AS level,
+  FROM (SELECT id, owner_id, scope_id, CASE WHEN r < 0.05 THEN 'HIGH' WHEN r < 0.2 THEN 'MEDIUM' ELSE 'LOW' END AS level,
                CASE WHEN r < 0.05 THEN 10 + floor(r * 400)::int WHEN r < 0.2 THEN 5 + floor(r * 20)::int ELSE 0 END
                  AS weight
-        FROM (SELECT id, owner_id, random() AS r FROM subscriptions_subscription) q) s;
+        FROM (SELECT id, owner_id, scope_id, random() AS r FROM subscriptions_subscription) q) s;
 """
 
 

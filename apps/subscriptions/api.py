@@ -58,8 +58,8 @@ class ScoresView(SubscriptionView):
     )
     def get(self, request: Request) -> Response:
         """Scores of the subscriptions that you may see, HIGH before MEDIUM before LOW, then by the sum of weights."""
-        scores, levels = filtered(RiskScore.objects.visible_to(self.person), request)
-        page = worst_first(scores, levels, request, shapes.SCORE_FIELDS)
+        parts = filtered(RiskScore.objects.all().parts_visible_to(self.person), request)
+        page = worst_first(parts, request, shapes.SCORE_FIELDS)
         shown = page.rows[: page.size]
         return page.response(request, [score_data(row) for row in shown], score_cursor(shown[-1]) if shown else "")
 

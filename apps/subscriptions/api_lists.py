@@ -8,25 +8,28 @@ each request. ``total_exact`` says whether it is the whole number.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, DecimalField, F, Func, Q, QuerySet, UUIDField, Value
+from django.db.models.lookups import GreaterThan
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from apps.core.models import Scope
 from apps.core.numbers import whole
-from apps.subscriptions.models import RiskLevel
+from apps.subscriptions.models import RiskScore
+from apps.subscriptions.querysets import WORST_FIRST, RiskScoreQuerySet
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 MOST_COUNTED = 1_000
-WORST_FIRST = (RiskLevel.HIGH.value, RiskLevel.MEDIUM.value, RiskLevel.LOW.value)
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 SCORE_CURSOR = rf"^(HIGH|MEDIUM|LOW)~[0-9]{{1,6}}(\.[0-9]{{1,2}})?~{_UUID}$"
 TIME_CURSOR = rf"^[0-9]{{1,16}}~([0-9]{{1,18}}|{_UUID})$"
@@ -97,8 +100,8 @@ def counted(rows: QuerySet[Any]) -> int:
     return rows.order_by()[: MOST_COUNTED + 1].count()
 
 
-def filtered(scores: QuerySet[Any], request: Request) -> tuple[QuerySet[Any], list[str]]:
-    """Apply the list's filters, and say which levels are asked for, worst first.
+def filtered(parts: Sequence[RiskScoreQuerySet], request: Request) -> list[RiskScoreQuerySet]:
+    """Apply the list's filters to each part.
 
     Raises:
         ValidationError: a filter's value is not valid.
@@ -115,42 +118,35 @@ def filtered(scores: QuerySet[Any], request: Request) -> tuple[QuerySet[Any], li
         wrong["scope"] = ["The slug of an organisation."]
     if wrong:
         raise ValidationError(wrong)
+    conditions = Q()
     if degraded is not None:
-        scores = scores.filter(degraded=degraded == "true")
+        conditions &= Q(degraded=degraded == "true")
     if scope is not None:
-        scores = scores.filter(subscription__scope__slug=scope.strip())
-    return scores, [level for level in WORST_FIRST if level in levels]
+        conditions &= Q(scope=Scope.objects.filter(slug=scope.strip()).values("pk")[:1])
+    # Places of neighbouring levels are one range.
+    ranges = [["HIGH"], ["LOW"]] if levels == {"HIGH", "LOW"} else [list(levels)]
+    return [part.filter(conditions).at(*chosen) for part in parts for chosen in ranges]
 
 
-def worst_first(scores: QuerySet[Any], levels: list[str], request: Request, fields: Sequence[str]) -> Page:
+def worst_first(parts: Sequence[RiskScoreQuerySet], request: Request, fields: Sequence[str]) -> Page:
     """A page of scores: HIGH before MEDIUM before LOW, and by the sum of weights within a level.
 
-    Each level is read by itself, in the order of its index; in one query the database would have to sort all levels.
+    Args:
+        parts: the list in parts without overlap, each of which an index has in order; they are merged.
     """
     size = page_size(request)
     after = _score_position(request)
-    found: list[dict[str, Any]] = []
-    for rows in _parts(scores, levels, after):
-        found += rows.order_by("-total_weight", "pk").values("pk", *fields)[: size + 1 - len(found)]
-        if len(found) > size:
-            break
-    whole_list = scores if len(levels) == len(WORST_FIRST) else scores.filter(risk_level__in=levels)
-    return Page(found, size, counted(whole_list))
+    behind = [part.filter(GreaterThan(_row(F("place"), F("pk")), _row(*after))) for part in parts] if after else parts
+    ordered = [part.order_by("place", "pk").values("place", "pk", *fields)[: size + 1] for part in behind]
+    page = ordered[0].union(*ordered[1:], all=True).order_by("place", "pk")[: size + 1] if parts[1:] else ordered[0]
+    some = [part.order_by().values("pk")[: MOST_COUNTED + 1] for part in parts]
+    total = some[0].union(*some[1:], all=True)[: MOST_COUNTED + 1] if parts[1:] else some[0]
+    return Page(list(page), size, total.count())
 
 
-def _parts(scores: QuerySet[Any], levels: list[str], after: tuple[str, Decimal, str] | None) -> Iterator[QuerySet[Any]]:
-    """What is left of the list behind a position, in parts that are each one range of an index.
-
-    Most scores of a level have the same weight. "The same weight and a later id, or a lower weight" as one condition
-    would have the database read all of those before the position; as two it starts behind it.
-    """
-    for level in levels:
-        rows = scores.filter(risk_level=level)
-        if after is None or WORST_FIRST.index(level) > WORST_FIRST.index(after[0]):
-            yield rows
-        elif level == after[0]:
-            yield rows.filter(total_weight=after[1], pk__gt=after[2])
-            yield rows.filter(total_weight__lt=after[1])
+def _row(*values: Any) -> Func:
+    """Several values as one that is compared from the first to the last, as the index is ordered."""
+    return Func(*values, function="ROW", output_field=BooleanField())
 
 
 def score_cursor(row: dict[str, Any]) -> str:
@@ -174,12 +170,14 @@ def time_cursor(at: datetime, pk: Any) -> str:
     return f"{max(0, (at - _EPOCH) // timedelta(microseconds=1))}~{pk}"
 
 
-def _score_position(request: Request) -> tuple[str, Decimal, str] | None:
+def _score_position(request: Request) -> tuple[Value, Value] | None:
+    """Place and id of the score that a page begins behind."""
     text = _cursor(request, SCORE_CURSOR)
     if text is None:
         return None
     level, weight, pk = text.split("~")
-    return level, Decimal(weight), pk
+    place = RiskScore.place_of(level, Decimal(weight))
+    return Value(place, DecimalField(max_digits=9, decimal_places=2)), Value(UUID(pk), UUIDField())
 
 
 def _time_position(request: Request, rows: QuerySet[Any]) -> tuple[datetime, Any] | None:

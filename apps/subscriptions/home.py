@@ -35,7 +35,7 @@ def subscriptions_panel(user: User, now: datetime) -> home.Content:
         ]
         if counts
         else [],
-        rows=[_row(score) for score in worst.select_related("subscription").order_by("-total_weight", "id")[:5]],
+        rows=[_row(score) for score in worst.select_related("subscription").order_by("place", "id")[:5]],
         empty_title="No subscription is at high risk",
         empty="Whoever comes to high risk appears here, with the reasons.",
         url=url,

@@ -31,7 +31,6 @@ class Result(NamedTuple):
 class Stored:
     """A score as it is stored; ``told`` is the level last told."""
 
-    owner_id: int
     level: str
     factors: str
     total_weight: Decimal
@@ -48,7 +47,6 @@ class Stored:
             self.level == found.level
             and self.degraded == found.degraded
             and self.version == result.version
-            and self.owner_id == result.owner_id
             and self.degraded_reason == found.degraded_reason
             and json.loads(self.factors) == found.factors
         )
@@ -70,7 +68,7 @@ def _weights(factors: Any) -> list[tuple[Any, ...]]:
 
 
 _LOCKED = """
-    SELECT subscription_id, user_id, risk_level, risk_factors::text, total_weight, last_calculated_at,
+    SELECT subscription_id, risk_level, risk_factors::text, total_weight, last_calculated_at,
            last_notified_risk_level, rule_version, degraded, degraded_reason
     FROM subscription_risk_scores WHERE subscription_id = ANY(%s::uuid[])
     ORDER BY subscription_id FOR NO KEY UPDATE
@@ -118,7 +116,7 @@ _WRITE = """
     INSERT INTO subscription_risk_scores (id, subscription_id, user_id, risk_level, risk_factors, total_weight,
         last_calculated_at, last_notified_risk_level, rule_version, degraded, degraded_reason)
     SELECT gen_random_uuid(), subscription, owner, level, factors, weight, %(now)s, '', version, degraded, reason FROM new
-    ON CONFLICT (subscription_id) DO UPDATE SET user_id = EXCLUDED.user_id, risk_level = EXCLUDED.risk_level,
+    ON CONFLICT (subscription_id) DO UPDATE SET risk_level = EXCLUDED.risk_level,
         risk_factors = EXCLUDED.risk_factors, total_weight = EXCLUDED.total_weight,
         last_calculated_at = EXCLUDED.last_calculated_at, rule_version = EXCLUDED.rule_version,
         degraded = EXCLUDED.degraded, degraded_reason = EXCLUDED.degraded_reason
@@ -144,7 +142,7 @@ def write(touched: Collection[UUID], written: Collection[tuple[Result, str | Non
 def _row(one: Result, previous: str | None) -> dict[str, Any]:
     found = one.found
     return {
-        "subscription": str(one.subscription_id), "owner": one.owner_id, "level": found.level, "factors": found.factors,
-        "weight": str(found.total_weight), "version": one.version, "degraded": found.degraded,
+        "subscription": str(one.subscription_id), "owner": one.owner_id, "level": found.level,
+        "factors": found.factors, "weight": str(found.total_weight), "version": one.version, "degraded": found.degraded,
         "reason": found.degraded_reason, "previous": previous,
     }  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -10,11 +12,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.core.roles import Role
 from apps.subscriptions import scores
 from apps.subscriptions.facts import Facts
 from apps.subscriptions.models import AccountBalance, Approval, RiskScore, RiskScoreHistory, Subscription
 from apps.subscriptions.scores import Transition, recalculate, recalculate_after_commit
-from tests.core.factories import ScopeFactory, UserFactory
+from tests.core.factories import ScopeFactory, UserFactory, person
 from tests.subscriptions.factories import NOW, ApprovalFactory, BalanceFactory, SubscriptionFactory
 from tests.subscriptions.test_assess import broken, evaluating
 
@@ -196,3 +199,52 @@ def test_detectors_judge_what_came_to_high_or_left_it(
     ((options),) = judged
     assert options["subjects"].uuids("subscription") == [subscription.pk]
     assert options["events"] == {"subscription.risk_changed"}
+
+
+def test_a_score_knows_its_owner_and_organisation_whatever_becomes_of_them() -> None:
+    subscription, other = SubscriptionFactory(scope=ScopeFactory()), SubscriptionFactory(scope=ScopeFactory())
+    recalculate([subscription.pk, other.pk], now=NOW)
+
+    def whose() -> tuple[int, int | None]:
+        return RiskScore.objects.values_list("user", "scope").get(subscription=subscription)
+
+    assert whose() == (subscription.owner_id, subscription.scope_id)
+    owner, scope = UserFactory(), ScopeFactory()
+    Subscription.objects.filter(pk=subscription.pk).update(owner=owner, scope=scope)
+    assert whose() == (owner.pk, scope.pk)
+    Subscription.objects.filter(pk=subscription.pk).update(scope=None)
+    assert whose() == (owner.pk, None)
+    recalculate([subscription.pk], now=NOW + timedelta(days=1))
+    assert whose() == (owner.pk, None)
+    assert RiskScore.objects.get(subscription=other).scope == other.scope
+
+
+def test_what_a_person_sees_is_the_same_by_score_and_by_subscription() -> None:
+    scopes = [ScopeFactory() for _ in range(14)]
+    people = [person(role, *scopes[:granted]) for role in Role for granted in (0, 2, 13)]
+    ids = [
+        SubscriptionFactory(owner=owner, scope=scope).pk for owner in people for scope in (scopes[0], scopes[9], None)
+    ]
+    recalculate(ids, now=NOW)
+    for who in people:
+        wanted = set(Subscription.objects.visible_to(who).values_list("pk", flat=True))
+        assert set(RiskScore.objects.visible_to(who).values_list("subscription", flat=True)) == wanted
+        parts = [
+            list(part.values_list("subscription", flat=True)) for part in RiskScore.objects.all().parts_visible_to(who)
+        ]
+        assert sorted(chain(*parts)) == sorted(wanted)
+
+
+@pytest.mark.parametrize(
+    "levels", [("HIGH",), ("MEDIUM",), ("LOW",), ("HIGH", "MEDIUM"), ("HIGH", "LOW"), ("MEDIUM", "LOW")]
+)
+def test_levels_are_ranges_of_places(levels: tuple[str, ...]) -> None:
+    weights = [Decimal("0"), Decimal("0.01"), Decimal("10"), Decimal("999999.99")]
+    for level in ("HIGH", "MEDIUM", "LOW"):
+        for weight in weights[level != "LOW" :]:
+            one = RiskScore.objects.create(
+                subscription=SubscriptionFactory(), risk_level=level, total_weight=weight, last_calculated_at=NOW
+            )
+            assert RiskScore.objects.values_list("place", flat=True).get(pk=one.pk) == RiskScore.place_of(level, weight)
+    assert {one.risk_level for one in RiskScore.objects.all().at(*levels)} == set(levels)
+    assert RiskScore.objects.all().at(*levels).count() == RiskScore.objects.filter(risk_level__in=levels).count()

@@ -44,9 +44,9 @@ class WorstFilter(admin.SimpleListFilter):
                 "display": word,
             }
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
         value = self.value() or RiskLevel.HIGH.value
-        return queryset.filter(risk_level=value) if value in RiskLevel.values else queryset
+        return queryset.at(value) if value in RiskLevel.values else queryset
 
 
 @admin.register(RiskScore)
@@ -56,7 +56,7 @@ class RiskScoreAdmin(OfOneSubscription):
     list_display = ["of", "level", "why", "sum", "worth", "renews", "calculated", "told"]
     list_filter = [WorstFilter, OrganisationFilter, "degraded", "subscription__status"]
     list_select_related = ["subscription"]
-    ordering = ["-total_weight", "id"]
+    ordering = ["place", "id"]
     actions = ["recalculate"]
 
     def change_view(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 
 from apps.subscriptions.models.subscriptions import Subscription
-from apps.subscriptions.querysets import OfSubscriptionQuerySet
+from apps.subscriptions.querysets import PLACES, WORST_FIRST, OfSubscriptionQuerySet, RiskScoreQuerySet
 
 
 class RiskLevel(models.TextChoices):
@@ -44,11 +45,16 @@ class FactorVersion(models.Model):
 
 
 class RiskScore(models.Model):
-    """How risky a subscription's next renewal is, with the reasons it was computed from."""
+    """How risky a subscription's next renewal is, with the reasons it was computed from.
+
+    Owner and organisation are those of the subscription, which a trigger of the database keeps here, so that indexes have
+    the scores of each in the order of the list.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     subscription = models.OneToOneField(Subscription, models.PROTECT, related_name="risk_score")
     user = models.ForeignKey("core.User", models.PROTECT, related_name="subscription_risk_scores", db_index=False)
+    scope = models.ForeignKey("core.Scope", models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     risk_level = models.CharField(max_length=6, choices=RiskLevel)
     risk_factors = models.JSONField(
         default=list, help_text="Each with factor_type, weight (its name), weight_value and details."
@@ -56,25 +62,42 @@ class RiskScore(models.Model):
     total_weight = models.DecimalField(
         max_digits=8, decimal_places=2, default=0, help_text="Sum of all weights; orders scores within a level."
     )
+    place = models.GeneratedField(
+        expression=Case(
+            When(risk_level=RiskLevel.HIGH, then=-F("total_weight")),
+            When(risk_level=RiskLevel.MEDIUM, then=Value(PLACES) - F("total_weight")),
+            default=Value(2 * PLACES) - F("total_weight"),
+        ),
+        output_field=models.DecimalField(max_digits=9, decimal_places=2),
+        db_persist=True,
+        help_text="Orders all scores, the worst first: HIGH before MEDIUM before LOW, then by the sum of weights.",
+    )
     last_calculated_at = models.DateTimeField()
     last_notified_risk_level = models.CharField(max_length=6, choices=RiskLevel, blank=True)
     rule_version = models.CharField(max_length=80, help_text="Weights and evaluators it was computed with.")
     degraded = models.BooleanField(default=False, help_text="Part of the calculation failed; retried at the next run.")
     degraded_reason = models.CharField(max_length=300, blank=True)
 
-    objects = OfSubscriptionQuerySet.as_manager()
+    objects = RiskScoreQuerySet.as_manager()
 
     class Meta:
         db_table = "subscription_risk_scores"
-        ordering = ["-total_weight", "id"]
+        ordering = ["place", "id"]
         indexes = [
-            models.Index(fields=["risk_level", "-total_weight", "id"], name="riskscore_worst"),
-            models.Index(fields=["user", "risk_level", "-total_weight", "id"], name="riskscore_of_user"),
-            models.Index(fields=["subscription"], condition=Q(degraded=True), name="riskscore_degraded"),
+            models.Index(fields=["place", "id"], name="riskscore_worst"),
+            models.Index(fields=["user", "place", "id"], name="riskscore_of_user"),
+            models.Index(fields=["scope", "place", "id"], name="riskscore_of_scope"),
+            models.Index(fields=["place", "id"], condition=Q(risk_level="HIGH"), name="riskscore_high"),
+            models.Index(fields=["place", "id"], condition=Q(degraded=True), name="riskscore_degraded"),
         ]
 
     def __str__(self) -> str:
         return f"{self.risk_level} for {self.subscription_id}"
+
+    @staticmethod
+    def place_of(level: str, weight: Decimal) -> Decimal:
+        """Where a score of this level and sum of weights stands among all, as the database computes it."""
+        return WORST_FIRST.index(level) * PLACES - weight
 
 
 class RiskScoreHistory(models.Model):
