@@ -12,13 +12,18 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import structlog
 from django.conf import settings
+from django.db import connection, transaction
+
+from apps.core.models import ApiToken, User
 
 TIMEOUT_SECONDS = 5.0
 Via = Literal["http", "process"]
@@ -111,6 +116,8 @@ def in_process(
     headers: Mapping[str, str] | None = None,
     secure: bool | None = None,
     form: Mapping[str, Any] | None = None,
+    body: bytes | None = None,
+    person: User | None = None,
     address: str = "127.0.0.1",
     logged: bool = False,
 ) -> Reply:
@@ -118,6 +125,8 @@ def in_process(
 
     Args:
         form: fields of a form that is posted, without a token against forged requests.
+        body: JSON that is sent.
+        person: who is signed in to the desk.
         address: whom the request comes from.
         logged: whether it is written to the log as other requests are.
     """
@@ -125,9 +134,13 @@ def in_process(
 
     known = {"host": urlsplit(settings.SITE_URL).netloc, **(headers or {})}
     client = Client(raise_request_exception=False, REMOTE_ADDR=address)
+    if person is not None:
+        client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
     # In a context of its own: the site binds the request's id to the log and forgets what was bound before.
     with nullcontext() if logged else _unlogged():
-        answer = contextvars.copy_context().run(_asked, client, method, path, known, _is_secure(secure), form)
+        answer = contextvars.copy_context().run(
+            _asked, client, method, path, known, _is_secure(secure), form if body is None else body
+        )
     body = b"".join(answer.streaming_content) if answer.streaming else answer.content
     return Reply(
         answer.status_code,
@@ -138,11 +151,46 @@ def in_process(
     )
 
 
-def _asked(client: Any, method: str, path: str, headers: Any, secure: bool, form: Mapping[str, Any] | None) -> Any:
+def _asked(
+    client: Any, method: str, path: str, headers: Any, secure: bool, sent: Mapping[str, Any] | bytes | None
+) -> Any:
     structlog.contextvars.clear_contextvars()
-    if form is not None:
-        return client.post(path, data=form, headers=headers, secure=secure)
-    return client.generic(method, path, headers=headers, secure=secure)
+    if isinstance(sent, Mapping):
+        return client.post(path, data=sent, headers=headers, secure=secure)
+    return client.generic(method, path, sent or b"", content_type="application/json", headers=headers, secure=secure)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """An account that a check made for its questions; it is taken back with all else that the check writes.
+
+    Attributes:
+        token: of the API.
+    """
+
+    person: User
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that act as this person in the API."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def visitor(*, superuser: bool = True) -> Visitor:
+    """Make an account for the questions of a check.
+
+    Raises:
+        TransactionManagementError: outside a check, where it would stay.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("Accounts of checks are made in a transaction that is taken back.")
+    name = f"check-{uuid4().hex[:12]}"
+    person = User(username=name, email=f"{name}@check.invalid", is_staff=True, is_superuser=superuser)
+    person.set_unusable_password()
+    person.save()
+    _, token = ApiToken.objects.create(user=person, name="check", expiry=timedelta(minutes=5))
+    return Visitor(person, token)
 
 
 @contextmanager

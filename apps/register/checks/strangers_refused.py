@@ -35,7 +35,7 @@ class Settings(CheckSettings):
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
     """Asks for every address of the site without having signed in; each must refuse or lead to the login page."""
     asked, seen, broken = 0, [], []
-    for path in sorted(set(_addresses(get_resolver(), "/"))):
+    for path in sorted(set(addresses(get_resolver(), "/"))):
         if path.startswith(settings.public):
             continue
         asked += 1
@@ -58,12 +58,12 @@ def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
     )
 
 
-def _addresses(resolver: URLResolver, prefix: str) -> Iterator[str]:
+def addresses(resolver: URLResolver, prefix: str) -> Iterator[str]:
     """An address of each pattern, with a made-up value for each of its parts."""
     for pattern in resolver.url_patterns:
         path = prefix + _filled(pattern)
         if isinstance(pattern, URLResolver):
-            yield from _addresses(pattern, path)
+            yield from addresses(pattern, path)
         elif isinstance(pattern, URLPattern) and "(" not in path:
             yield path
 

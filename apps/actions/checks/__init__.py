@@ -1,0 +1,1 @@
+"""Checks of controls over monitoring, see docs/checks.md."""

@@ -1,0 +1,1 @@
+"""Checks of controls over flags and tickets, see docs/checks.md."""

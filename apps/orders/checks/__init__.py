@@ -1,0 +1,1 @@
+"""Checks of controls over orders, see docs/checks.md."""

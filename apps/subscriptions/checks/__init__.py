@@ -1,0 +1,1 @@
+"""Checks of controls over subscriptions, see docs/checks.md."""
