@@ -37,7 +37,7 @@ SMALL = """# Small
 
 def looked_at(text: str | bytes = SMALL, name: str = "small.md", **options: Any) -> RiskImport:
     data = text.encode() if isinstance(text, str) else text
-    return preview(**({"name": name, "data": data, "actor": None, "now": NOW} | options))
+    return preview(**({"name": name, "data": data, "actor": system("test"), "now": NOW} | options))
 
 
 def imported(text: str | bytes = SMALL, name: str = "small.md", actor: User | None = None) -> RiskImport:
@@ -165,7 +165,7 @@ def test_a_register_that_changed_meanwhile_refuses_and_a_new_look_goes_through()
         apply(import_id=row.pk, seen=row.register_version, actor=system("test"), now=NOW)
     assert not Mitigation.objects.filter(title="five").exists()
     row.refresh_from_db()
-    fresh = refresh(row)
+    fresh = refresh(row, system("test"))
     assert fresh.plan["risks"][0]["changes"][0]["old"] == "First thing!"
     apply(import_id=row.pk, seen=fresh.register_version, actor=system("test"), now=NOW)
     assert Mitigation.objects.filter(title="five").exists()
@@ -173,7 +173,7 @@ def test_a_register_that_changed_meanwhile_refuses_and_a_new_look_goes_through()
 
 def test_a_discarded_preview_is_not_applied() -> None:
     row = looked_at()
-    discard(import_id=row.pk)
+    discard(import_id=row.pk, actor=system("test"))
     with pytest.raises(ImportClosed):
         apply(import_id=row.pk, seen=row.register_version, actor=system("test"), now=NOW)
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from apps.core.decisions import system
 from apps.register.models import Risk, RiskAssessment, RiskImport
 from apps.register.papers.guards import MAX_BYTES, check
 from apps.register.papers.importing import preview
@@ -89,7 +90,7 @@ BAD = {
 def test_bad_files_are_refused(case: str) -> None:
     name, data, words = BAD[case]
     with pytest.raises(BadPaper, match=words):
-        preview(name=name, data=data, actor=None, now=NOW)
+        preview(name=name, data=data, actor=system("test"), now=NOW)
     assert not RiskImport.objects.exists()
     assert not RiskAssessment.objects.exists()
 

@@ -175,7 +175,7 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 
 def taken_over(data: bytes, name: str, **facts: Any) -> RiskImport:
-    row = preview(name=name, data=data, actor=None, now=NOW, **facts)
+    row = preview(name=name, data=data, actor=system("test"), now=NOW, **facts)
     return apply(import_id=row.pk, seen=row.register_version, actor=system("test"), now=NOW)
 
 

@@ -51,7 +51,7 @@ def test_a_foreign_table_asks_for_a_mapping_with_a_guess() -> None:
 
 def test_french_rows_become_risks_and_what_has_no_step_is_listed() -> None:
     mapping = asked(FRENCH.encode()).mapping.as_json()
-    row = preview(name="registre.csv", data=FRENCH.encode(), actor=None, now=NOW, mapping=mapping)
+    row = preview(name="registre.csv", data=FRENCH.encode(), actor=system("test"), now=NOW, mapping=mapping)
     assert [(item["line"], item["text"]) for item in row.not_understood] == [
         (6, "Erreur: current Almost certain x inédit"),
     ]
@@ -70,7 +70,7 @@ def test_french_rows_become_risks_and_what_has_no_step_is_listed() -> None:
 def test_the_same_table_again_changes_nothing() -> None:
     mapping = asked(FRENCH.encode()).mapping.as_json()
     for _ in range(2):
-        row = preview(name="registre.csv", data=FRENCH.encode(), actor=None, now=NOW, mapping=mapping)
+        row = preview(name="registre.csv", data=FRENCH.encode(), actor=system("test"), now=NOW, mapping=mapping)
         apply(import_id=row.pk, seen=row.register_version, actor=system("test"), now=NOW)
     assert row.plan["counts"] == {"new": 0, "changed": 0, "unchanged": 3, "missing": 0}
     assert Mitigation.objects.count() == 5

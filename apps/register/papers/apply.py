@@ -10,7 +10,10 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from apps.core.decisions import record
 from apps.core.roles import Role
+from apps.register.acceptances import outdate
+from apps.register.binding import save_risk
 from apps.register.models import Category, Rating, Risk, RiskAssessment, RiskLink
 from apps.register.papers.plan import CHANGED, NEW, RiskPlan
 from apps.register.papers.register import source_of
@@ -18,6 +21,7 @@ from apps.register.papers.shapes import PaperRisk, PaperScore
 from apps.register.papers.work import Work, day
 from apps.register.papers.write_head import write_head
 from apps.register.papers.write_mitigations import new_mitigation, store, write_mitigations
+from apps.register.risks import give_score
 
 BATCH = 500
 _TEXTS = ("title", "description", "cause", "consequence", "status", "treatment", "proximity", "owner_role")
@@ -110,7 +114,7 @@ class Writer:
         ]
         store(self.work, mitigations)
         RiskLink.objects.bulk_create(
-            RiskLink(risk=row, target=target, added_by=self.work.actor, added_at=self.work.now)
+            RiskLink(risk=row, target=target, added_by=self.work.person, added_at=self.work.now)
             for row, paper in zip(rows, papers, strict=True)
             for target in dict.fromkeys(paper.links or ())
         )
@@ -139,7 +143,7 @@ class Writer:
             owner=self.work.users.get(paper.owner or ""),
             severity=self._severity(current),
             next_review_on=self._review(paper, current),
-            recorded_by=self.work.actor,
+            recorded_by=self.work.person,
             recorded_at=self.work.now,
         )
 
@@ -167,17 +171,38 @@ class Writer:
             level=scored.paper.level,
             severity=scored.severity,
             reason=score.reason or self.work.reason,
-            rated_by=self.work.actor,
+            rated_by=self.work.person,
             rated_at=self.work.now,
         )
 
     def _change(self, one: RiskPlan, categories: Categories) -> None:
+        """Give new scores, then save what else differs as the next version; an acceptance that this outdates ends."""
         assert one.index is not None
         assert one.row is not None
         paper = self.paper.risks[one.index]
-        risk = Risk.objects.select_for_update(no_key=True).get(pk=one.row)
+        risk = Risk.objects.select_for_update(of=("self",), no_key=True).select_related("assessment").get(pk=one.row)
         self.keys[one.index] = risk.pk
         fields = [change.field for change in one.changes]
+        for score in paper.scores:
+            if score.kind in fields:
+                self._score(risk, score)
+        for change in one.changes:
+            if change.field == "link":
+                facts = {"added_by": self.work.person, "added_at": self.work.now}
+                RiskLink.objects.create(risk=risk, target=change.new, **facts)
+        values = self._new_values(paper, fields, categories)
+        for name, value in values.items():
+            setattr(risk, name, value)
+        before, outdated = risk.status, outdate(risk, self.work.now)
+        changed = {*values, *(["status"] if risk.status != before else [])}
+        # A score has made it the next version already; what changed of its mitigations does so too.
+        if changed or not any(score.kind in fields for score in paper.scores):
+            save_risk(risk, changed, self.work.actor, self.work.reason)
+        if outdated:
+            record(outdated)
+        write_mitigations(self.work, one.mitigations, paper.mitigations, risk=risk)
+
+    def _new_values(self, paper: PaperRisk, fields: Sequence[str], categories: Categories) -> dict[str, Any]:
         values: dict[str, Any] = {name: getattr(paper, name) for name in fields if name in _TEXTS}
         if "owner" in fields:
             values["owner"] = self.work.users.get(paper.owner or "")
@@ -185,20 +210,15 @@ class Writer:
             values["category_id"] = categories[paper.path]
         if "next_review_on" in fields:
             values["next_review_on"] = day(paper.next_review_on)
-        for score in paper.scores:
-            if score.kind in fields:
-                Rating.objects.filter(risk=risk, kind=score.kind, latest=True).update(latest=False)
-                self._rating(risk.pk, score).save()
-                if score.kind == Rating.Kind.CURRENT:
-                    values["severity"] = self._severity(score)
-        for change in one.changes:
-            if change.field == "link":
-                RiskLink.objects.create(risk=risk, target=change.new, added_by=self.work.actor, added_at=self.work.now)
-        for name, value in values.items():
-            setattr(risk, name, value)
-        risk.version += 1
-        risk.save(update_fields=[*values, "version"])
-        write_mitigations(self.work, one.mitigations, paper.mitigations, risk=risk)
+        return values
+
+    def _score(self, risk: Risk, score: PaperScore) -> None:
+        scored = self.scales.score(score)
+        assert scored is not None, "the plan keeps only scores that are on a matrix"
+        give_score(
+            risk, kind=score.kind, steps=(scored.probability, scored.impact), level=scored.paper.level,
+            matrix=scored.version, reason=score.reason or self.work.reason, actor=self.work.actor, now=self.work.now,
+        )  # fmt: skip
 
 
 def _is_place(number: str) -> bool:

@@ -99,17 +99,35 @@ class MappingNeeded(DomainError):
         super().__init__()
 
 
-def suggest(found: list[Row], sheet: str = "", matrix: MatrixVersion | None = None) -> Suggestion:
+def suggest(
+    found: list[Row], sheet: str = "", matrix: MatrixVersion | None = None, said: Mapping | None = None
+) -> Suggestion:
     """Guess a mapping by the words of a table; what is not known goes to the description.
 
     Args:
         sheet: of a workbook, the first one if empty.
         matrix: that the scales are put on; guessed by their words if None.
+        said: a mapping that a person gave; only what it leaves open is guessed.
     """
     sheet = sheet or found[0].sheet
     of_sheet = [row for row in found if row.sheet == sheet]
-    head, body = of_sheet[0], of_sheet[1:]
+    head, body = (of_sheet[0], of_sheet[1:]) if of_sheet else (Row(1, ()), [])
     names = _names(head)
+    columns = _columns(names) | {
+        name: target for name, target in (said.columns if said else {}).items() if name in names
+    }
+    samples = {name: [row.cells[at] for row in body if _cell(row, at)][:_SAMPLES] for at, name in enumerate(names)}
+    words = scale_words(names, body, columns)
+    matrix = matrix or in_force(THREE if _all_of_three(words) else FIVE)
+    steps = steps_of(data_of(matrix))
+    scales = {part: {word: _step(steps[part], word) for word in words[part]} for part in words}
+    for part, given in (said.scales if said else {}).items():
+        scales[part] |= {word: given[plain(word)] for word in scales[part] if given.get(plain(word)) in steps[part]}
+    mapping = Mapping(columns, scales, matrix_name(matrix), sheet)
+    return Suggestion(mapping, samples, words, list(dict.fromkeys(row.sheet for row in found if row.sheet)))
+
+
+def _columns(names: list[str]) -> dict[str, str]:
     columns: dict[str, str] = {}
     for name in names:
         target = _target(name)
@@ -117,13 +135,7 @@ def suggest(found: list[Row], sheet: str = "", matrix: MatrixVersion | None = No
         columns[name] = target if target and free else NOTE
     if names and "title" not in columns.values():
         columns[names[0]] = "title"
-    samples = {name: [row.cells[at] for row in body if _cell(row, at)][:_SAMPLES] for at, name in enumerate(names)}
-    words = scale_words(names, body, columns)
-    matrix = matrix or in_force(THREE if _all_of_three(words) else FIVE)
-    steps = steps_of(data_of(matrix))
-    scales = {part: {word: _step(steps[part], word) for word in words[part]} for part in words}
-    mapping = Mapping(columns, scales, matrix_name(matrix), sheet)
-    return Suggestion(mapping, samples, words, list(dict.fromkeys(row.sheet for row in found if row.sheet)))
+    return columns
 
 
 def _target(name: str) -> str:

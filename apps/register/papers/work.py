@@ -14,6 +14,7 @@ from apps.register.models import Control
 from apps.register.papers.plan import Comparison
 from apps.register.papers.scales import Scales
 from apps.register.papers.shapes import Paper
+from apps.register.rights import Actor, person
 
 Progress = Callable[[int, int], None]
 
@@ -29,12 +30,16 @@ class Work:
     """
 
     found: Comparison
-    actor: User | None
+    actor: Actor
     now: datetime
     reason: str
     progress: Progress
     users: dict[str, User]
     controls: dict[str, int]
+
+    @property
+    def person(self) -> User | None:
+        return person(self.actor)
 
     @property
     def paper(self) -> Paper:
@@ -45,7 +50,7 @@ class Work:
         return self.found.resolved.scales
 
     @classmethod
-    def of(cls, found: Comparison, *, actor: User | None, now: datetime, reason: str, progress: Progress) -> Work:
+    def of(cls, found: Comparison, *, actor: Actor, now: datetime, reason: str, progress: Progress) -> Work:
         """Look up once what the whole import names."""
         paper = found.resolved.paper
         people: list[Any] = [paper, *paper.actions, *paper.risks]

@@ -18,6 +18,7 @@ from apps.register.models import RiskImport
 from apps.register.papers.foreign import MappingNeeded
 from apps.register.papers.guards import MAX_BYTES
 from apps.register.papers.importing import apply, preview
+from apps.register.rights import Actor
 
 _SHOWN = 50
 
@@ -50,15 +51,15 @@ class Command(BaseCommand):
         if failed:
             raise CommandError(f"{failed} of {len(file)} files could not be imported; of these nothing was written.")
 
-    def _actor(self, name: str) -> User | None:
+    def _actor(self, name: str) -> Actor:
         if not name:
-            return None
+            return system("import_risks")
         user = User.objects.filter(username=name, is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active user {name!r}.")
         return user
 
-    def _one(self, path: Path, actor: User | None, mapping: dict[str, Any] | None, options: dict[str, Any]) -> None:
+    def _one(self, path: Path, actor: Actor, mapping: dict[str, Any] | None, options: dict[str, Any]) -> None:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise OSError(f"{size / 2**20:,.0f} MB; at most {MAX_BYTES // 2**20} MB are read.")
@@ -78,7 +79,7 @@ class Command(BaseCommand):
                 bar.update(done - bar.n)
 
             apply(
-                import_id=row.pk, seen=row.register_version, actor=actor or system("import_risks"), now=timezone.now(),
+                import_id=row.pk, seen=row.register_version, actor=actor, now=timezone.now(),
                 progress=progress,
             )  # fmt: skip
         self.stdout.write(f"  Applied as import {row.pk}.")
