@@ -44,6 +44,7 @@ from apps.escalation.ladder import (
     ways,
 )
 from apps.escalation.models import Clock, FlagEvent, RiskFlag
+from apps.escalation.notices import ask_feedback
 from apps.escalation.rungs import circle, tell_of_step
 from apps.register.services import record_risk
 
@@ -189,6 +190,8 @@ def move(
         news=flag.get_step_display(),
         looked_at=chosen.source == flag.step,
     )
+    if flag.step in ENDS:
+        ask_feedback(flag)
     outgoing.publish(outgoing.of_flag(flag, "flag.moved", str(event.pk), now))
     record(entry(flag, actor, f"risk_flag_{transition}", reason or chosen.label, before=facts["before"]))
     return flag

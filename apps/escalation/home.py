@@ -40,6 +40,14 @@ home.link(
     permission="escalation.view_riskflag",
     order=18,
 )
+home.link(
+    group="Work",
+    title="Risk dashboard",
+    icon="chart",
+    url_name="admin:escalation_riskflag_dashboard",
+    permission="escalation.view_riskflag",
+    order=19,
+)
 
 
 @home.panel(

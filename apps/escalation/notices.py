@@ -1,4 +1,5 @@
-"""Who is told of what is not a flag: proposals that wait, reviews and documents that fall due, next actions.
+"""Who is told of what is beside the ladder: proposals that wait, reviews and documents that fall due, next actions; and who
+is asked for feedback.
 
 Nobody gets the same news twice: each has a name, and what is said again while nothing happens is said once a week.
 """
@@ -10,13 +11,14 @@ from datetime import date, datetime
 from types import MappingProxyType
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.core.models import User
 from apps.core.notifications import notify
 from apps.core.roles import Role
 from apps.escalation import documents, levels
-from apps.escalation.models import Document, Proposal, Review, ReviewItem, RiskFlag
-from apps.escalation.rungs import Staff, audience, circle
+from apps.escalation.models import Document, FlagEvent, Proposal, Review, ReviewItem, RiskFlag
+from apps.escalation.rungs import KIND, Staff, audience, circle
 
 PROPOSALS, REVIEWS = "flag_proposals", "reviews"
 # Who holds each review: both sides of the protocol.
@@ -49,6 +51,26 @@ def tell_of_proposal(proposal: Proposal, now: datetime) -> int:
         url=f"/admin/escalation/proposal/{proposal.pk}/change/",
         dedupe_key=f"proposal:{proposal.pk}:level:{proposal.level}",
         urgent=grave,
+    )
+
+
+def ask_feedback(flag: RiskFlag) -> int:
+    """Ask those who raised an ended flag, took it on or had it in hand whether it was useful; who answered is not asked. In
+    the caller's transaction.
+
+    Returns:
+        How many had not been asked before.
+    """
+    kinds = (FlagEvent.Kind.STEP, FlagEvent.Kind.LEVEL, FlagEvent.Kind.ACKNOWLEDGED)
+    took_part = Q(pk__in=flag.events.filter(kind__in=kinds).values("actor")) | Q(pk__in=[flag.raised_by_id or 0])
+    people = User.objects.filter(took_part).exclude(pk__in=flag.feedback.values("by"))
+    return notify(
+        kind=KIND,
+        recipients=people,
+        title=f"Was this flag useful? {flag.title}",
+        body=f"It ended: {flag.get_step_display().lower()}. Say whether it was useful, and what was missing.",
+        url=f"/admin/escalation/riskflag/{flag.pk}/feedback/",
+        dedupe_key=f"risk_flag:{flag.pk}:feedback",
     )
 
 

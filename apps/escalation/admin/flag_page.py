@@ -25,7 +25,7 @@ from apps.escalation.admin.shared import (
     source_url,
     source_words,
 )
-from apps.escalation.details import may_edit
+from apps.escalation.details import RAISE, may_edit
 from apps.escalation.flags import may_acknowledge
 from apps.escalation.ladder import ENDS, LEADS, RISK, STAGES, allowed, may_change_level, roles_of
 from apps.escalation.levels import Protocol
@@ -67,6 +67,7 @@ def flag_page(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: str) -> HttpR
         **_history(flag, protocol, now),
         "offers": _offers(flag, user),
         "waits": _waits(flag, user),
+        "asks": flag.step in ENDS and user.has_perm(RAISE) and not flag.feedback.filter(by=user).exists(),
         "media": modeladmin.media,
     }
     return TemplateResponse(request, "escalation/flag.html", context)
@@ -157,7 +158,7 @@ def _offers(flag: RiskFlag, user: User) -> list[dict[str, str]]:
         ):
             if roles & held and flag.confirmed_at:
                 offers.append({"url": flag_url(flag, "tell", direction.value), "words": words, "icon": "send"})
-    if user.has_perm("escalation.add_riskflag"):
+    if user.has_perm(RAISE):
         offers.append({"url": flag_url(flag, "note"), "words": "Add note", "icon": "note"})
         offers.append({"url": flag_url(flag, "feedback"), "words": "Feedback", "icon": "check-circle"})
     return offers

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.templatetags.desk import ago, badge
-from apps.escalation.admin import board, flag_steps, raising
+from apps.escalation.admin import board, dashboard, flag_steps, raising
 from apps.escalation.admin.flag_page import flag_page
 from apps.escalation.admin.shared import level_tone, page, source_url, source_words
 from apps.escalation.models import RiskFlag
@@ -71,6 +71,7 @@ class RiskFlagAdmin(ScopedAdmin, ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         pages = [
             page(self, "board/", "board", board.board),
+            page(self, "dashboard/", "dashboard", dashboard.dashboard),
             page(self, "raise/", "raise", raising.raise_page),
             page(self, "<int:pk>/move/<slug:name>/", "move", flag_steps.move),
             page(self, "<int:pk>/tell/<slug:direction>/", "tell", flag_steps.tell),

@@ -173,3 +173,9 @@ class Feedback(models.Model):
 
     def __str__(self) -> str:
         return "Useful" if self.useful else "Not useful"
+
+    @property
+    def missing_words(self) -> list[str]:
+        """The missing fields as the forms call them."""
+        names = {field.name: str(field.verbose_name).capitalize() for field in RiskFlag._meta.concrete_fields}
+        return [names.get(name, name) for name in self.missing_fields]

@@ -9,7 +9,9 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.core.periods import share
 from apps.escalation.models import RiskFlag
+from apps.escalation.trends import Opinion
 
 register = template.Library()
 Step = RiskFlag.Step
@@ -129,3 +131,9 @@ def board_ladder(counts: Mapping[str, Any]) -> SafeString:
 def plain_ladder() -> SafeString:
     """The ladder alone."""
     return _drawing({}, {}, "The ladder: from raising to closing.")
+
+
+@register.simple_tag
+def share_of(opinion: Opinion | None) -> str:
+    """How many answers say useful, as a percentage; a dash where nobody answered."""
+    return share(opinion.share if opinion else None)
