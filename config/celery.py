@@ -60,6 +60,21 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expire_seconds": 55},
     },
+    "knowledge.publish_articles": {
+        "task": "apps.knowledge.tasks.publish_articles",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "knowledge.complete_index": {
+        "task": "apps.knowledge.tasks.complete_index",
+        "schedule": crontab(minute="*/5"),
+        "options": {"expire_seconds": 4 * 60},
+    },
+    "knowledge.keep_articles": {
+        "task": "apps.knowledge.tasks.keep_articles",
+        "schedule": crontab(hour="6", minute="10"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "subscriptions.recalculate_all": {
         "task": "apps.subscriptions.tasks.recalculate_all",
         "schedule": crontab(hour="2", minute="0"),

@@ -37,6 +37,7 @@ KINDS = {
     "subscriptions": "Subscriptions at risk",
     "register": "The risk register",
     "incidents": "Incidents",
+    "articles": "Articles of the knowledge base",
 }
 MAX_ATTEMPTS = 6
 CLAIM = timedelta(minutes=5)

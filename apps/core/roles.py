@@ -118,13 +118,36 @@ _KEEP_REGISTER = frozenset(
         "register.decide_acceptance", "register.approve_riskassessment",
     }
 )  # fmt: skip
+_SEE_KNOWLEDGE = frozenset(
+    f"knowledge.view_{model}"
+    for model in (
+        "answersettings", "article", "articlefeedback", "articleimage", "articleversion", "askedquestion", "category",
+        "gap", "question", "slugredirect", "synonym", "versioncomment",
+    )
+)  # fmt: skip
+# Which articles these reach is decided by who owns them, see apps.knowledge.rights.
+_WRITE_ARTICLES = _SEE_KNOWLEDGE | {
+    "knowledge.add_article", "knowledge.change_article", "knowledge.review_article", "knowledge.publish_article",
+    "knowledge.add_articleimage", "knowledge.change_gap", "knowledge.add_synonym", "knowledge.change_synonym",
+    "knowledge.delete_synonym",
+}  # fmt: skip
+_KEEP_KNOWLEDGE = _WRITE_ARTICLES | {
+    "knowledge.edit_any_article", "knowledge.add_category", "knowledge.change_category", "knowledge.add_answersettings",
+}  # fmt: skip
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 
-_AGENT = _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS | _WORK_TICKETS
+_AGENT = _SEE_KNOWLEDGE | _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS | _WORK_TICKETS
 _LEAD = _AGENT | _LEAD_ESCALATION | _KEEP_OWN_RISKS
 _MANAGER = (
-    _LEAD | _DECIDE_CARDS | _SEE_RULES | _KEEP_SUBSCRIPTIONS | _SEE_FACTORS | _SET_UP_ESCALATION | _HANDLE_INCIDENTS
+    _LEAD
+    | _DECIDE_CARDS
+    | _SEE_RULES
+    | _KEEP_SUBSCRIPTIONS
+    | _SEE_FACTORS
+    | _SET_UP_ESCALATION
+    | _HANDLE_INCIDENTS
+    | _KEEP_KNOWLEDGE
 )
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
@@ -146,7 +169,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     | _DECIDE_CARDS
     | _SEE_RULES
     | _RAISE_FLAGS,
-    Role.CONTENT_OWNER: _RAISE_FLAGS,
+    Role.CONTENT_OWNER: _RAISE_FLAGS | _WRITE_ARTICLES,
     Role.AUDITOR: _ALL_SCOPES | {"*.view_*"},
     Role.ADMINISTRATOR: frozenset({"*"}),
 }

@@ -1,0 +1,44 @@
+"""Having the index follow the articles."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+from django.db import transaction
+
+from apps.knowledge.search import passages
+from apps.knowledge.search.embedding import embedder
+
+logger = structlog.get_logger(__name__)
+
+
+def index_after_commit(article_id: int) -> None:
+    """Have a worker index an article once the transaction is through. A lost task loses nothing: see :func:`index_left`."""
+    transaction.on_commit(lambda: index_articles.apply_async(args=[[article_id]], retry=False), robust=True)
+
+
+@shared_task(name="apps.knowledge.tasks.index_articles", time_limit=300, soft_time_limit=270, expires=3600)
+def index_articles(articles: list[int]) -> int:
+    """Make the passages of articles anew; doing it twice does no harm. Returns how many passages there are."""
+    made = passages.index(articles)
+    logger.info("articles_indexed", articles=len(articles), passages=made)
+    return made
+
+
+def index_left(*, most: int = 500) -> int:
+    """Index articles whose passages are not of their published version, and give vectors to passages without one.
+
+    Args:
+        most: articles, and passages, in one turn.
+
+    Returns:
+        how many articles and passages were done.
+    """
+    left = list(passages.to_index().order_by("pk").values_list("pk", flat=True)[:most])
+    for start in range(0, len(left), 20):
+        passages.index(left[start : start + 20])
+    model = embedder()
+    done = 0
+    while model is not None and done < most and (made := passages.embed(model)):
+        done += made
+    return len(left) + done

@@ -1,0 +1,37 @@
+"""Celery tasks of the knowledge base: they take the time and call services."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+from django.utils import timezone
+
+from apps.knowledge import keeping, reviewing
+from apps.knowledge.indexing import index_articles as index_articles
+from apps.knowledge.indexing import index_left
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(time_limit=120, soft_time_limit=100, expires=55)
+def publish_articles() -> int:
+    """Put versions live whose time has come. Returns how many."""
+    done = reviewing.publish_due(timezone.now())
+    if done:
+        logger.info("articles_published", versions=done)
+    return done
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=4 * 60)
+def complete_index() -> int:
+    """Index what lost tasks left, and embed what has no vector of the model in use. Returns how much was done."""
+    return index_left()
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)
+def keep_articles() -> tuple[int, int]:
+    """Remind owners, and give articles of people who left to others. Returns how many of each."""
+    now = timezone.now()
+    given, reminded = keeping.reassign_left(now), keeping.remind(now)
+    logger.info("articles_kept", reassigned=given, reminded=reminded)
+    return given, reminded
