@@ -42,9 +42,7 @@ def edit_assessment(
     Raises:
         AssessmentChanged, NotFound, NotAllowed, MissingInformation: nothing was done.
     """
-    row = locked(assessment_id, actor, CHANGE)
-    if row.version != seen_version:
-        raise AssessmentChanged(row.version, differences_since(row, seen_version))
+    row = locked(assessment_id, actor, CHANGE, seen_version)
     if not str(changes.get("title", "x")).strip():
         raise MissingInformation(fields={"title": ["What it is."]})
     _check_rhythm(changes.get("review_every_days", {}))
@@ -93,10 +91,11 @@ def plan_gate(
     return gate
 
 
-def locked(assessment_id: int, actor: Actor, permission: str) -> RiskAssessment:
+def locked(assessment_id: int, actor: Actor, permission: str, seen_version: int | None = None) -> RiskAssessment:
     """An assessment to be changed, locked until the transaction ends.
 
     Raises:
+        AssessmentChanged: it is not the version that was seen, if one is named.
         NotFound: it is not in this person's sight.
         NotAllowed: the role does not include this.
     """
@@ -107,6 +106,8 @@ def locked(assessment_id: int, actor: Actor, permission: str) -> RiskAssessment:
     if row is None:
         raise NotFound
     demand(actor, permission)
+    if seen_version is not None and row.version != seen_version:
+        raise AssessmentChanged(row.version, differences_since(row, seen_version))
     return row
 
 

@@ -144,3 +144,10 @@ class AcceptanceOutdated(_Changed):
 
     code = "acceptance_outdated"
     message = "The risk changed since its acceptance was asked for; ask again."
+
+
+class VersionOutdated(_Changed):
+    """The register says something else than the version that was submitted."""
+
+    code = "version_outdated"
+    message = "The register changed since this version was submitted; submit a new one."
