@@ -95,9 +95,9 @@ _SET_UP_ESCALATION = (
 _SEE_REGISTER = frozenset(
     f"register.view_{model}"
     for model in (
-        "acceptance", "assessmentversion", "attestation", "category", "checkresult", "communicationtemplate", "control",
-        "incident", "incidentevent", "matrix", "matrixversion", "mitigation", "postincidentreview", "proposedchange",
-        "provision", "rating", "registerreview", "reviewgate", "reviewpoint", "risk", "riskassessment", "risklink",
+        "acceptance", "assessmentversion", "attestation", "category", "checkresult", "checkversion",
+        "communicationtemplate", "control", "incident", "incidentevent", "matrix", "matrixversion", "mitigation",
+        "postincidentreview", "proposedchange", "provision", "rating", "registerreview", "reviewgate", "reviewpoint", "risk", "riskassessment", "risklink",
     )
 )  # fmt: skip
 # Which risks, mitigations and controls these reach is decided by who owns them, see apps.register.rights.

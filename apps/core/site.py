@@ -43,6 +43,7 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "register.riskassessment": (RISKS, 20, "book", "Assessments"),
     "register.mitigation": (RISKS, 30, "shield", "Mitigations"),
     "register.control": (RISKS, 40, "check-circle", "Controls"),
+    "register.checkversion": (RISKS, 45, "pulse", "Checks"),
     "register.registerreview": (RISKS, 50, "calendar", "Reviews"),
     "register.incident": (RISKS, 60, "alert", "Incidents"),
     "register.matrix": (SETUP, 25, "scope", "Risk matrices"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from apps.actions.models import Execution, RuleRun
+from apps.core import versions
 from apps.core.decisions import Entry, record, system
 from apps.core.models import Delivery, Scope
 from apps.core.notifications import notify
@@ -39,10 +40,12 @@ from apps.escalation.signs import indicators
 from apps.escalation.thresholds import current_version
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register import matrices
+from apps.register.checking import checks
 from apps.register.models import (
     Category as RiskCategory,
 )
 from apps.register.models import (
+    CheckVersion,
     CommunicationTemplate,
     Control,
     Incident,
@@ -381,6 +384,7 @@ ROWS: dict[str, Make] = {
     "register.riskassessment": _assessment,
     "register.mitigation": _mitigation,
     "register.control": _control,
+    "register.checkversion": lambda scope: versions.current(CheckVersion, checks["backup-age"]),
     "register.registerreview": _register_review,
     "register.incident": _incident,
     "register.communicationtemplate": _template,

@@ -96,6 +96,7 @@ READ_ONLY = (
         "register.riskassessment",
         "register.mitigation",
         "register.control",
+        "register.checkversion",
         "register.registerreview",
         "register.incident",
         "register.matrix",
@@ -187,6 +188,8 @@ ASKS |= {
     "register_control_new": (("register.view_control", "register.add_control"), "get"),
     "register_control_edit": (("register.view_control", "register.change_control"), "get"),
     "register_control_attest": (("register.view_control", "register.add_attestation"), "get"),
+    "register_checkversion_page": (("register.view_checkversion",), "get"),
+    "register_checkversion_run": (("register.view_checkversion", "register.add_checkresult"), "post"),
     "register_incident_open": ((_INCIDENT, "register.add_incident"), "get"),
     **{
         f"register_incident_{name}": ((_INCIDENT, "register.change_incident"), "get")
@@ -381,6 +384,8 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         "auth_user_password_change": [user.pk],
         "actions_rule": ["order-ageing"],
         "escalation_indicator": ["data"],
+        "register_checkversion_page": ["backup-age"],
+        "register_checkversion_run": ["backup-age"],
         "escalation_cluster_merge": [cluster.pk],
         "escalation_cluster_split": [cluster.pk, cluster.members.get().pk],
         "subscriptions_recalculate": [subscription],
