@@ -97,7 +97,8 @@ _SEE_REGISTER = frozenset(
     for model in (
         "acceptance", "assessmentversion", "attestation", "category", "checkresult", "checkversion",
         "communicationtemplate", "control", "incident", "incidentevent", "matrix", "matrixversion", "mitigation",
-        "postincidentreview", "proposedchange", "provision", "rating", "registerreview", "reviewgate", "reviewpoint", "risk", "riskassessment", "risklink",
+        "postincidentreview", "proposedchange", "provision", "rating", "registerreview", "reviewgate", "reviewpoint",
+        "risk", "riskassessment", "risklink",
     )
 )  # fmt: skip
 # Which risks, mitigations and controls these reach is decided by who owns them, see apps.register.rights.
