@@ -17,9 +17,11 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import found, person
+from apps.core.home import address
 from apps.core.models import User
 from apps.core.templatetags.desk import badge
-from apps.register.admin import assessment_steps
+from apps.register.admin import assessment_steps, exports
+from apps.register.admin.imports import upload_url
 from apps.register.admin.shared import MITIGATION_TONES, Plain, due, score_badge
 from apps.register.models import Mitigation, Provision, Rating, RegisterReview, Risk, RiskAssessment
 from apps.register.trail import trail_of
@@ -59,9 +61,13 @@ class RiskAssessmentAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     def next_review(self, row: RiskAssessment) -> SafeString | str:
         return due(row.next_review_on, timezone.now().date())
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "import_url": upload_url(request)})
+
     def get_urls(self) -> list[URLPattern]:
         return [
             *assessment_steps.pages(self),
+            *exports.pages(self),
             *super().get_urls(),
         ]
 
@@ -89,10 +95,28 @@ class RiskAssessmentAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "reviews": list(row.reviews.select_related("led_by", "gate").order_by("-due_on", "-pk")[:8]),
             "due_review": row.reviews.exclude(status=RegisterReview.Status.COMPLETED).order_by("due_on").first(),
             "changes": trail_of(row)[:20],
-            "may_change": user.has_perm("register.change_riskassessment"),
+            "offers": offers(row, user),
+            "exports": exports.links(row),
             "media": self.media,
         }  # fmt: skip
         return TemplateResponse(request, "register/assessment.html", context)
+
+
+# Pages about an assessment: name, permission, words, icon, tone.
+OFFERS = (
+    ("changes", "register.view_riskassessment", "What changed", "history", ""),
+    ("report", "register.view_riskassessment", "Report", "book", ""),
+    ("submit", "register.change_riskassessment", "Submit a version", "send", "primary"),
+)
+
+
+def offers(row: RiskAssessment, user: User) -> list[dict[str, str]]:
+    """What this person may do with an assessment."""
+    return [
+        {"url": address(f"admin:register_riskassessment_{name}", row.pk), "words": words, "icon": icon, "tone": tone}
+        for name, permission, words, icon, tone in OFFERS
+        if user.has_perm(permission) and address(f"admin:register_riskassessment_{name}", row.pk)
+    ]
 
 
 def risk_lines(row: RiskAssessment, user: User) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.core.numbers import whole
-from apps.register.admin.shared import HIGH, MEDIUM
 from apps.register.models import Acceptance, Category, MatrixVersion, Rating, Risk, RiskAssessment
 
 COUNTING, EVERY = "counting", "all"
@@ -47,12 +46,12 @@ class StatusFilter(admin.SimpleListFilter):
 class SeverityFilter(admin.SimpleListFilter):
     """How grave the current score is, whatever matrix it was made with."""
 
-    title = "current score"
+    title = "severity of 100"
     parameter_name = "severity"
-    BANDS = {"high": (HIGH, 101), "medium": (MEDIUM, HIGH), "low": (1, MEDIUM), "none": (0, 1)}
+    BANDS = {"70": (70, 101), "40": (40, 70), "low": (1, 40), "none": (0, 1)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("high", "High"), ("medium", "Medium"), ("low", "Low"), ("none", "Not scored")]
+        return [("70", "70 or more"), ("40", "40 to 69"), ("low", "Under 40"), ("none", "Not scored")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Risk]) -> QuerySet[Risk]:
         band = self.BANDS.get(self.value() or "")

@@ -118,4 +118,11 @@ def _cell(version: MatrixVersion, data: MatrixData, kind: str, probability: int,
     made = score_in(data, probability, impact)
     query = urlencode({"cell": f"{kind}-{version.pk}-{probability}-{impact}"})
     url = f"{reverse('admin:register_risk_changelist')}?{query}" if count else ""
-    return Cell(count, made.level, tone(made.severity), data.probability[probability - 1], data.impact[impact - 1], url)
+    return Cell(
+        count,
+        made.level,
+        tone(made.level, data.levels),
+        data.probability[probability - 1],
+        data.impact[impact - 1],
+        url,
+    )

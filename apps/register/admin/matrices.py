@@ -85,7 +85,9 @@ def grid(version: MatrixVersion) -> list[tuple[str, list[tuple[SafeString, int]]
     rows = []
     for p in range(len(data.probability), 0, -1):
         made = [matrices.score_in(data, p, i) for i in range(1, len(data.impact) + 1)]
-        rows.append((data.probability[p - 1], [(badge(tone(one.severity), one.level), one.severity) for one in made]))
+        rows.append(
+            (data.probability[p - 1], [(badge(tone(one.level, data.levels), one.level), one.severity) for one in made])
+        )
     return rows
 
 

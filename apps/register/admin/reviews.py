@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import found, person
 from apps.core.templatetags.desk import badge
+from apps.register import reviews
 from apps.register.admin import review_steps
 from apps.register.admin.shared import Plain, due, when
 from apps.register.models import RegisterReview, ReviewPoint
-from apps.register.rights import may
+from apps.register.rights import may_review
 
 TONES = {"planned": "muted", "running": "info", "completed": "ok"}
 
@@ -82,7 +83,9 @@ class RegisterReviewAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         review: RegisterReview = found(self, request, object_id, "assessment", "risk", "gate", "led_by")
-        user, points = person(request), list(review.points.select_related("risk", "action_owner", "decided_by"))
+        user = person(request)
+        points = list(reviews.points_for(review, user))
+        may_hold = may_review(user, review)
         context = {
             **self.admin_site.each_context(request),
             "title": str(review),
@@ -95,7 +98,9 @@ class RegisterReviewAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "due": self.due(review),
             "points": [(point, _point_url(point)) for point in points],
             "undecided": sum(not point.decision for point in points),
-            "may_hold": may(user, "register.change_registerreview"),
+            "hidden": review.points.count() - len(points),
+            "may_hold": may_hold,
+            "offers": review_steps.offers(review, may_hold),
             "media": self.media,
         }
         return TemplateResponse(request, "register/review.html", context)

@@ -33,7 +33,7 @@ UNSEEN = ("description", "cause", "consequence", "evidence")
 TABS = (
     ("Not closed", ""),
     ("Mine", "owner=me"),
-    ("High", "severity=high"),
+    ("Severity 70 or more", "severity=70"),
     ("Review overdue", "review=overdue"),
     ("Acceptance to decide", "acceptance=waiting"),
     ("Acceptance ends soon", "acceptance=ending"),
@@ -62,7 +62,7 @@ class RegisterList(ChangeList):
         self.result_list = list(self.result_list)
         scores: dict[int, dict[str, Rating]] = defaultdict(dict)
         rows = Rating.objects.latest().filter(risk__in=[risk.pk for risk in self.result_list])
-        for rating in rows.only("risk_id", "kind", "level", "severity"):
+        for rating in rows.only("risk_id", "kind", "matrix_id", "level", "severity"):
             scores[rating.risk_id][rating.kind] = rating
         for risk in self.result_list:
             risk.scores = scores[risk.pk]
@@ -138,8 +138,8 @@ class RiskAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     @admin.display(description="owner")
     def owned_by(self, risk: Risk) -> SafeString | str:
         if risk.owner is None:
-            return format_html('{} <span class="muted">nobody yet</span>', risk.owner_role)
-        return format_html('{} <span class="muted">{}</span>', risk.owner, risk.owner_role)
+            return format_html('<span class="muted">{}</span>', risk.owner_role or "Nobody yet")
+        return str(risk.owner)
 
     @admin.display(description="next review", ordering="next_review_on")
     def review(self, risk: Risk) -> SafeString | str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 
 from django.contrib import admin
 from django.utils.html import format_html
@@ -11,11 +13,9 @@ from django.utils.safestring import SafeString
 from apps.core.admin import page_of
 from apps.core.facts import label
 from apps.core.templatetags.desk import ago, badge
-from apps.register.models import Acceptance, Attestation, CheckResult, Incident, Mitigation, Rating, Risk
+from apps.register.models import Acceptance, Attestation, CheckResult, Incident, MatrixVersion, Mitigation, Rating, Risk
 
 DASH = SafeString('<span class="muted">–</span>')
-HIGH, MEDIUM = 67, 34
-"""From which severity (0 to 100) a score is drawn as high, and as medium; the words are the matrix's own."""
 
 STATUS_TONES = {
     Risk.Status.OPEN: "warn",
@@ -58,9 +58,16 @@ ATTESTED = {
 }
 
 
-def tone(severity: int) -> str:
-    """The tone of a severity of 0 to 100."""
-    return "bad" if severity >= HIGH else "warn" if severity >= MEDIUM else "low"
+@lru_cache(maxsize=256)
+def level_names(version_id: int) -> tuple[str, ...]:
+    """The levels of a matrix version, from the lowest up; kept, for a version is never changed."""
+    return tuple(MatrixVersion.objects.values_list("data__levels", flat=True).get(pk=version_id))
+
+
+def tone(level: str, levels: Sequence[str]) -> str:
+    """The tone of a level by its place among those of its matrix: the upper third, the middle, the rest."""
+    place = (levels.index(level) + 1) / len(levels) if level in levels else 1.0
+    return "bad" if place > 0.67 else "warn" if place > 0.4 else "low"
 
 
 def score_badge(rating: Rating | None) -> SafeString:
@@ -68,7 +75,9 @@ def score_badge(rating: Rating | None) -> SafeString:
     if rating is None:
         return DASH
     return format_html(
-        '<span title="severity {} of 100">{}</span>', rating.severity, badge(tone(rating.severity), rating.level)
+        '<span title="severity {} of 100">{}</span>',
+        rating.severity,
+        badge(tone(rating.level, level_names(rating.matrix_id)), rating.level),
     )
 
 
