@@ -70,6 +70,16 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="*/5"),
         "options": {"expire_seconds": 4 * 60},
     },
+    "knowledge.collect_gaps": {
+        "task": "apps.knowledge.tasks.collect_gaps",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expire_seconds": 14 * 60},
+    },
+    "knowledge.check_gaps": {
+        "task": "apps.knowledge.tasks.check_gaps",
+        "schedule": crontab(hour="4", minute="20"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "knowledge.keep_articles": {
         "task": "apps.knowledge.tasks.keep_articles",
         "schedule": crontab(hour="6", minute="10"),

@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.knowledge import keeping, reviewing
+from apps.knowledge import gaps, keeping, reviewing
 from apps.knowledge.indexing import index_articles as index_articles
 from apps.knowledge.indexing import index_left
 
@@ -35,3 +35,20 @@ def keep_articles() -> tuple[int, int]:
     given, reminded = keeping.reassign_left(now), keeping.remind(now)
     logger.info("articles_kept", reassigned=given, reminded=reminded)
     return given, reminded
+
+
+@shared_task(time_limit=600, soft_time_limit=540, expires=14 * 60)
+def collect_gaps() -> int:
+    """Put missed questions into gaps. Returns how many."""
+    done = gaps.collect()
+    if done:
+        logger.info("gaps_collected", questions=done)
+    return done
+
+
+@shared_task(time_limit=1_800, soft_time_limit=1_700, expires=20 * 3600)
+def check_gaps() -> int:
+    """Close gaps whose questions are answered now. Returns how many."""
+    done = gaps.recheck(timezone.now())
+    logger.info("gaps_checked", closed=done)
+    return done
