@@ -21,8 +21,9 @@ from apps.core.models import User
 from apps.core.notifications import News, notify_many
 from apps.register import evidence
 from apps.register.binding import apply_changes, check_fields
+from apps.register.differences import differences_since
 from apps.register.models import Attestation, CheckResult, Control, Mitigation, Risk
-from apps.register.refusals import MissingInformation, NotAllowed, NotFound, WrongState
+from apps.register.refusals import ControlChanged, MissingInformation, NotAllowed, NotFound, WrongState
 from apps.register.rights import LOG, Actor, demand, may_attest, may_with_mitigation, said
 
 ADD = "register.add_control"
@@ -56,21 +57,37 @@ def add(*, slug: str, title: str, kind: str, actor: Actor, now: datetime, **fiel
 
 
 @transaction.atomic
-def edit(*, control_id: int, changes: Mapping[str, Any], actor: Actor, now: datetime, reason: str) -> Control:
+def edit(
+    *,
+    control_id: int,
+    changes: Mapping[str, Any],
+    actor: Actor,
+    now: datetime,
+    reason: str,
+    seen_version: int | None = None,
+) -> Control:
     """Change a control. Nothing different, nothing done.
 
+    Args:
+        changes: new values by name, of :data:`EDITABLE`.
+        seen_version: the version that the person looked at; None for a job, which looked at none.
+
     Raises:
+        ControlChanged: there is a newer version; it tells what differs.
         NotFound, NotAllowed, MissingInformation: nothing was done.
     """
     demand(actor, CHANGE)
     control = _locked(control_id)
+    if seen_version is not None and control.version != seen_version:
+        raise ControlChanged(control.version, differences_since(control, seen_version))
     changed = apply_changes(control, changes, EDITABLE)
     if not changed:
         return control
     reason = said(reason, "reason", "Why the control changes.")
     _fits(control)
+    control.version += 1
     with said_by(actor, reason):
-        control.save(update_fields=changed)
+        control.save(update_fields=[*changed, "version"])
     return control
 
 

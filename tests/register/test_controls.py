@@ -13,7 +13,7 @@ from apps.core.models import Decision, User
 from apps.core.roles import Role
 from apps.register import controls
 from apps.register.models import Attestation, CheckResult, Control
-from apps.register.refusals import EvidenceRefused, MissingInformation, NotAllowed, NotFound, WrongState
+from apps.register.refusals import ControlChanged, EvidenceRefused, MissingInformation, NotAllowed, NotFound, WrongState
 from tests.core.factories import person
 from tests.register.factories import NOON, a_control, a_mitigation, a_risk
 
@@ -81,6 +81,21 @@ def test_a_name_is_taken_once() -> None:
     there = a_control()
     with pytest.raises(MissingInformation):
         controls.add(slug=there.slug, title="Same", kind="attested", actor=person(Role.RISK_MANAGER), now=NOON)
+
+
+def test_a_changed_control_is_refused_and_tells_what_differs() -> None:
+    control, manager = a_control(), person(Role.RISK_MANAGER)
+    facts: dict[str, Any] = {
+        "control_id": control.pk,
+        "seen_version": 1,
+        "reason": "So.",
+        "actor": manager,
+        "now": NOON,
+    }
+    assert controls.edit(changes={"every_days": 30}, **facts).version == 2
+    with pytest.raises(ControlChanged) as refused:
+        controls.edit(changes={"every_days": 60}, **facts)
+    assert [(one.field, one.before, one.now) for one in refused.value.differences] == [("Every days", "90", "30")]
 
 
 @pytest.mark.parametrize("role", LEADS)

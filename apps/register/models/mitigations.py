@@ -80,6 +80,7 @@ class Control(models.Model):
     owner = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="owned_controls")
     active = models.BooleanField(default=True)
     reminded_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
 
     objects = ControlQuerySet.as_manager()
 
