@@ -46,6 +46,7 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "register.checkversion": (RISKS, 45, "pulse", "Checks"),
     "register.registerreview": (RISKS, 50, "calendar", "Reviews"),
     "register.incident": (RISKS, 60, "alert", "Incidents"),
+    "register.riskimport": (RISKS, 70, "import", "Imports"),
     "register.matrix": (SETUP, 25, "scope", "Risk matrices"),
     "register.category": (SETUP, 26, "bookmark", "Risk categories"),
     "register.communicationtemplate": (SETUP, 27, "mail", "Incident messages"),

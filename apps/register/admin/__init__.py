@@ -3,6 +3,7 @@
 from apps.register.admin import assessments as assessments
 from apps.register.admin import checks as checks
 from apps.register.admin import controls as controls
+from apps.register.admin import imports as imports
 from apps.register.admin import incidents as incidents
 from apps.register.admin import matrices as matrices
 from apps.register.admin import mitigations as mitigations
