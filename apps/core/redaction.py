@@ -17,6 +17,7 @@ from typing import TypedDict
 from apps.core.sensitive.accounts import find_accounts, find_cards
 from apps.core.sensitive.contacts import find_computers, find_emails, find_phones
 from apps.core.sensitive.identities import find_identities
+from apps.core.sensitive.places import find_places
 from apps.core.sensitive.secrets import find_secrets
 from apps.core.sensitive.spans import Finder, Span
 
@@ -32,6 +33,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "phone": "phone number",
         "email": "e-mail address",
         "ip_address": "network address",
+        "address": "postal address",
     }
 )
 # In this order where several finders claim the same place.
@@ -39,11 +41,11 @@ _NUMBERS: tuple[Finder, ...] = (find_accounts, find_cards, find_identities)
 POLICIES: Mapping[str, tuple[Finder, ...]] = MappingProxyType(
     {
         # What people write to each other. How to reach somebody stands in fields of its own.
-        "message": (find_secrets, find_emails, *_NUMBERS, find_computers, find_phones),
+        "message": (find_secrets, find_emails, *_NUMBERS, find_computers, find_phones, find_places),
         # Fields that are there to hold how to reach somebody.
         "contact": (find_secrets, *_NUMBERS, find_computers),
         # What goes to log files.
-        "log": (find_secrets, find_emails, *_NUMBERS, find_computers, find_phones),
+        "log": (find_secrets, find_emails, *_NUMBERS, find_computers, find_phones, find_places),
     }
 )
 
@@ -77,9 +79,7 @@ def redact(text: str, policy: str = "message") -> Redacted:
     Raises:
         KeyError: there is no such policy.
     """
-    finders = POLICIES[policy]
-    plain = text if text.isascii() else text.translate(_PLAIN)
-    spans = _settled(span for finder in finders for span in finder(plain))
+    spans = spans_of(text, policy)
     if not spans:
         return Redacted(text, [])
     parts, place = [], 0
@@ -88,6 +88,17 @@ def redact(text: str, policy: str = "message") -> Redacted:
         place = span.end
     counts = Counter(span.kind for span in spans)
     return Redacted("".join(parts) + text[place:], [Masked(kind=kind, count=count) for kind, count in counts.items()])
+
+
+def spans_of(text: str, policy: str = "message") -> list[Span]:
+    """What :func:`redact` would mask, in the order of the text.
+
+    Raises:
+        KeyError: there is no such policy.
+    """
+    finders = POLICIES[policy]
+    plain = text if text.isascii() else text.translate(_PLAIN)
+    return _settled(span for finder in finders for span in finder(plain))
 
 
 def _settled(found: Iterable[Span]) -> list[Span]:

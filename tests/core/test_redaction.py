@@ -59,6 +59,22 @@ MASKED = [
     ("from 203.0.113.7", "from [network address]"),
     ("from 2001:db8::8a2e:370:7334.", "from [network address]."),
     ("MAC aa-bb-cc-dd-ee-ff", "MAC [network address]"),
+    ("I live at 12 Main Street, Springfield, IL 62704. Thanks", "I live at [postal address]. Thanks"),
+    ("ship to Hauptstraße 5a, 10115 Berlin instead", "ship to [postal address] instead"),
+    ("it is 10 Downing Street, London SW1A 2AA", "it is [postal address]"),
+    ("to 221b Baker Street\nLondon NW1 6XE\nand call", "to [postal address]\nand call"),
+    ("mi dirección es Calle de Alcalá 42, 28014 Madrid", "mi dirección es [postal address]"),
+    ("chez 5 place de la République, 75011 Paris", "chez [postal address]"),
+    ("Kerkstraat 12, 1017 GP Amsterdam", "[postal address]"),
+    ("12 main street please", "[postal address] please"),
+    ("PO Box 1234, Albany, NY 12207", "[postal address]"),
+    ("my zip code is 94107", "my zip code is [postal address]"),
+    ("in Albany, NY 12207", "in [postal address]"),
+    ("apartment 4b", "[postal address]"),
+    ("My MAC is 0012.3456.789a", "My MAC is [network address]"),
+    ("from 2001:db8:0:0:0:0:192.168.1.1", "from [network address]"),
+    ("871220-2384", "[personal id]"),
+    ("020502E902X", "[personal id]"),
 ]
 SURVIVES = [
     "Where is my order #1001?",
@@ -96,6 +112,15 @@ SURVIVES = [
     "room 12, floor 3, 4 items x 2",
     "follow me @riskdesk",
     "gid://shopify/Order/5413244543123",
+    "I ordered 2 Street Lamps and 3 Square Rugs",
+    "12 orders on the street, 3 times on the road",
+    "The 5 Star Hill hotel",
+    "Order 1001, Berlin 10115",
+    "send it to 3 friends of mine",
+    "iPhone 14 Pro 256, April 26, 2012",
+    "we moved to 2 parcels a day",
+    "part 1234.5678.9012",
+    "::ffff:256.0.0.1",
 ]
 
 
@@ -167,6 +192,28 @@ def test_any_german_iban_is_masked(account: str, spaced: bool, before: str) -> N
 def test_any_order_number_survives(number: int, words: str) -> None:
     text = words.format(number)
     assert redact(text).text == text
+
+
+_PLACES = [
+    "",
+    " to 12 Main Street, Albany, NY 12207",
+    " Hauptstraße 5, 10115 Berlin",
+    ". My zip code is 94107",
+    " in Leeds LS1 4AP",
+]
+
+
+@given(
+    st.integers(1, 10**9), st.decimals(0, 10**5, places=2), st.sampled_from(_PLACES), st.sampled_from([". ", ", ", "\n", " and "])
+)  # fmt: skip
+@settings(deadline=None)
+def test_order_numbers_and_amounts_survive_beside_an_address(order: int, amount: object, place: str, gap: str) -> None:
+    before = f"Order #{order} of ${amount:,} went{place}"
+    text = f"{before}{gap}you took €{amount} for order number {order}"
+    kept = redact(text).text
+    assert kept.startswith(f"Order #{order} of ${amount:,} went")
+    assert kept.endswith(f"you took €{amount} for order number {order}")
+    assert ("[postal address]" in kept) is bool(place)
 
 
 @given(st.decimals(0, 10**7, places=2), st.sampled_from(["${:,}", "{} EUR", "€ {}", "USD {:,}", "{:,} dollars"]))

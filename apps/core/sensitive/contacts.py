@@ -38,10 +38,14 @@ _MONEY_AFTER = re.compile(
 )
 _V4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![\w])(?!\.\d)", re.ASCII)
 _V6 = re.compile(
-    r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?::?(?:\d{1,3}\.){3}\d{1,3})?(?:%\w{1,16})?(?:/\d{1,3})?(?![\w:])",
+    r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?::?(?:\d{1,3}\.){3}\d{1,3})?(?:%\w{1,16})?(?:/\d{1,3})?(?![\w:])(?!\.\d)",
     re.ASCII,
 )
-_MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])", re.ASCII)
+_MAC = re.compile(
+    r"(?<![\w:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])"
+    r"|(?<![\w.])(?=[\d.]*[A-Fa-f])[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}(?![\w])(?!\.\w)",
+    re.ASCII,
+)
 
 
 def find_emails(text: str) -> Iterator[Span]:
@@ -105,7 +109,7 @@ def find_computers(text: str) -> Iterator[Span]:
         for found in _V6.finditer(text):
             if _is_address(found[0]):
                 yield Span(*found.span(), "ip_address")
-    if text.count(":") >= 5 or text.count("-") >= 5:
+    if text.count(":") >= 5 or text.count("-") >= 5 or text.count(".") >= 2:
         for found in _MAC.finditer(text):
             yield Span(*found.span(), "ip_address")
 
