@@ -7,6 +7,7 @@ nowhere kept. Masks are never masked again, so a text may pass several times.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -50,6 +51,10 @@ POLICIES: Mapping[str, tuple[Finder, ...]] = MappingProxyType(
 )
 
 
+PASSES = 3
+_TOUCHING = re.compile(r"\][^\w\[\]]{0,3}[+(]?\d|\d[^\w\[\]]{0,3}\[")  # a mask beside a number
+
+
 class Masked(TypedDict):
     """How often something of a kind was masked."""
 
@@ -79,15 +84,25 @@ def redact(text: str, policy: str = "message") -> Redacted:
     Raises:
         KeyError: there is no such policy.
     """
-    spans = spans_of(text, policy)
-    if not spans:
-        return Redacted(text, [])
+    counts: Counter[str] = Counter()
+    # What was masked may have hidden the beginning of what stood beside it: "482913 415-555-0132" after "code is".
+    for _ in range(PASSES):
+        spans = spans_of(text, policy)
+        if not spans:
+            break
+        text = _masked(text, spans)
+        counts.update(span.kind for span in spans)
+        if _TOUCHING.search(text) is None:
+            break
+    return Redacted(text, [Masked(kind=kind, count=count) for kind, count in counts.items()])
+
+
+def _masked(text: str, spans: Iterable[Span]) -> str:
     parts, place = [], 0
     for span in spans:
         parts += [text[place : span.start], f"[{KINDS[span.kind]}]"]
         place = span.end
-    counts = Counter(span.kind for span in spans)
-    return Redacted("".join(parts) + text[place:], [Masked(kind=kind, count=count) for kind, count in counts.items()])
+    return "".join(parts) + text[place:]
 
 
 def spans_of(text: str, policy: str = "message") -> list[Span]:

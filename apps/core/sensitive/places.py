@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from apps.core.sensitive.spans import Span, orderly
+from apps.core.sensitive.spans import ORDERLY_WORDS, Span, orderly
 
 _telling = partial(re.compile, flags=re.UNICODE)
 _NAME = r"[^\W\d_][^\W_]*(?:['’.-][^\W_]+)*\.?"  # a word of a street's name
 _CAPITAL = r"(?=[A-ZÀ-ÖØ-ÞŠŽĐŁŚŹŻČĆĘŐŰ])" + _NAME
+# An order, an invoice and the like begin something else than a name.
+_NO_NAME = rf"(?!(?i:(?:{ORDERLY_WORDS})s?)\b)"
 _NUMBER = r"\d{1,5}(?:\s?[-/]\s?\d{1,4})?(?:\s?[A-Za-z](?!\w))?"
 _UNIT = r"(?:[Aa]pt|[Aa]partment|[Ss]uite|[Ss]te|[Uu]nit|[Ff]lat|[Rr]oom|[Ff]loor|[Bb]ldg|#)\.?\s?#?\s?(?:\d{1,5}[A-Za-z]?|[A-Z])(?!\w)"
 _WAYS = (
@@ -38,15 +40,37 @@ _PREFIXED = (
 _LINKS = (
     r"(?:de|del|della|delle|dei|di|da|do|dos|das|du|des|la|las|le|les|los|el|l['’]|d['’]|van|von|der|den|dem|af|y|e)"
 )
+_ENDING_STREETS = re.compile(
+    rf"(?<!\w)[^\W\d_][^\W\d_-]{{2,30}}(?:[ -]?(?:{_ENDINGS})) ?{_NUMBER}(?![\w.,]\d)", re.IGNORECASE
+)
+_ENDING_HINTS = (
+    "straße", "strasse", "str.", "gasse", "allee", "platz", "damm", "ufer", "chaussee", "weg", "ring", "straat", "laan", "plein",
+    "gracht", "kade", "singel", "dijk", "gatan", "vägen", "gränd", "stien", "vej", "gade", "veien", "gata", "katu", "tie", "kuja",
+    "utca",
+)  # fmt: skip
+_BOX_HINTS = (
+    "box",
+    "post",
+    "boks",
+    "bus",
+    "apartado",
+    "postal",
+    "apt",
+    "apartment",
+    "suite",
+    "flat",
+    "apo",
+    "fpo",
+    "dpo",
+    "usn",
+)
 _STREETS = (
     # 12 Main Street, 675 224 Forrest Hill Road, 4 N. 5th Ave
     _telling(rf"(?<![\w#.,-])\d{{1,6}}[A-Za-z]?,? (?:\d{{1,5}}[A-Za-z]? )?(?:{_CAPITAL} |\d{{1,3}}(?:st|nd|rd|th) ){{1,4}}(?:{_WAYS})\b\.?"),
     # 12 main street
     re.compile(rf"(?<![\w#.,-])\d{{1,5}} (?:{_ORDINARY}{_NAME} ){{1,2}}(?:{_PLAIN_WAYS})\b", re.IGNORECASE),
     # Hauptstraße 5a, Kerkstraat 12, Storgatan 3
-    re.compile(
-    rf"(?<!\w)[^\W\d_][^\W\d_-]{{2,30}}(?:[ -]?(?:{_ENDINGS})) ?{_NUMBER}(?![\w.,]\d)", re.IGNORECASE
-),
+    _ENDING_STREETS,
     # 12 bis, rue de la Paix
     re.compile(
         rf"(?<![\w#.,-])\d{{1,4}}(?: ?(?:bis|ter))?,? (?:rue|avenue|av\.|boulevard|bd\.?|chemin|impasse|allée|quai|(?:place|route|cours|square)(?= d))"
@@ -60,10 +84,6 @@ _POSTCODE = (
     r"(?:GIR 0AA|[A-PR-UWYZ](?:\d{1,2}|\d[A-HJKPSTUW]|[A-HK-Y]\d{1,2}|[A-HK-Y]\d[ABEHMNPRV-Y]) \d[ABD-HJLNP-UW-Z]{2})"
 )
 # A name and a number, which is an address only where a unit or a town with its code follows.
-_NO_NAME = (
-    r"(?!(?:Order|Invoice|Ticket|Case|Ref\w*|Model|SKU|Version|Item|Product|Serial|Tracking|Parcel|Return|Article|Shipment|"
-    r"Bestellung|Rechnung|Auftrag|Sendung|Pedido|Commande|Facture)s?\b)"
-)
 _LOOSE = _telling(
     rf"(?<![\w#.,-])\d{{1,6}}[A-Za-z]? (?:{_CAPITAL} ){{1,4}}(?:{_WEAK_WAYS})\b|"
     rf"(?<![\w#.,-])(?:\d{{1,6}} ){{0,2}}{_NO_NAME}{_CAPITAL}(?: (?:{_LINKS} )?{_CAPITAL}){{0,3}} {_NUMBER}(?![\w]|[.,]\d)\.?"
@@ -86,11 +106,13 @@ _TOWNS = (
 )
 # What goes on an address: units, towns with codes, countries; up to the last code, so that sentences are left alone.
 _ONWARD = _telling(
-    rf"(?:(?: ?, ?|\s*\n\s*| )(?:{_UNIT}|{_POSTCODE}|(?:\d{{4,6}} )?(?!{_POSTCODE}){_CAPITAL}(?:[ -](?!{_POSTCODE}){_CAPITAL}){{0,4}}(?:,? \d{{3,6}}(?:-\d{{4}})?(?![\w.,]\d))?|[A-Z]{{1,3}}|"
+    rf"(?:(?: ?, ?|\s*\n\s*| )(?:{_UNIT}|{_POSTCODE}|(?:\d{{4,6}} )?(?!{_POSTCODE}){_NO_NAME}{_CAPITAL}(?:[ -](?!{_POSTCODE}){_NO_NAME}{_CAPITAL}){{0,4}}(?:,? \d{{3,6}}(?:-\d{{4}})?(?![\w.,]\d))?|[A-Z]{{1,3}}|"
     rf"\d{{4,6}}(?:-\d{{3,4}})?(?![\w.,]\d))){{1,8}}"
 )
 # 10115 Berlin, 1017 GP Amsterdam
-_CODE_AND_TOWN = _telling(rf"(?: ?, ?|\s*\n\s*| )\d{{4,5}}(?: ?[A-Z]{{2}})? {_CAPITAL}(?:[ -]{_CAPITAL})?(?!\w)")
+_CODE_AND_TOWN = _telling(
+    rf"(?: ?, ?|\s*\n\s*| )\d{{4,5}}(?: ?[A-Z]{{2}})? {_CAPITAL}(?:[ -]{_NO_NAME}{_CAPITAL})?(?!\w)"
+)
 _CODE_AT_END = re.compile(rf"(?:(?<!\d)\d{{4,6}}(?:-\d{{3,4}})?|{_POSTCODE}|{_UNIT})(?!\w)")
 _SAID = re.compile(
     r"(?<![\w\[@-])(?P<word>(?:(?<!e-mail )(?<!email )(?<!mail )(?<!ip )(?<!web )(?<!network )(?<!mac )address|adresse|anschrift|dirección|"
@@ -104,9 +126,15 @@ _CODE_SAID = re.compile(
     r"(?P<value>\d{4,6}(?:-\d{3,4})?(?![\w.,]\d)(?!\w)|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w))",
     re.IGNORECASE,
 )
-# An address in words has a way, a unit or a town's code; "send to 3 friends of mine" has none.
+# An address in words begins with a number and a name, or has a way or a unit; "send to 3 friends of mine" has none.
 _LIKE_AN_ADDRESS = re.compile(
-    rf"\b(?:{_WAYS}|{_PLAIN_WAYS})\b|(?:{_ENDINGS})\b|{_UNIT}|(?<!\d)\d{{5}}(?!\d)|{_CAPITAL}", re.UNICODE
+    rf"\d{{1,6}}[A-Za-z]?,? (?:\d{{1,5}} )?{_CAPITAL}|{_CAPITAL}(?: [^\W\d_]+){{0,3}} \d|.*(?:\b(?:{_PLAIN_WAYS})\b|(?:{_ENDINGS})\b|{_UNIT})",
+    re.UNICODE,
+)
+# Where a sentence goes on after what it called an address.
+_GOES_ON = re.compile(
+    r"[,;]? (?:and|but|because|before|instead|it|i|my|not|number|order|orders|please|since|so|thank\w*|und|when|which|while|y|et)\b",
+    re.IGNORECASE,
 )
 _DIGIT = re.compile(r"\d")
 
@@ -119,8 +147,8 @@ def find_places(text: str) -> Iterator[Span]:
         if not orderly(text, start):
             yield Span(start, end, "address")
     for found in _SAID.finditer(text):
-        value = found["value"].rstrip(" ,")
-        if _LIKE_AN_ADDRESS.search(value) and not value[0].islower():
+        value = _GOES_ON.split(found["value"], maxsplit=1)[0].rstrip(" ,")
+        if _LIKE_AN_ADDRESS.match(value) and _DIGIT.search(value):
             start = found.start("value")
             yield Span(start, _onward(text, start + len(value)), "address")
     for found in _CODE_SAID.finditer(text):
@@ -129,10 +157,14 @@ def find_places(text: str) -> Iterator[Span]:
 
 def _written(text: str) -> Iterator[tuple[int, int]]:
     """Places of what is written as an address."""
+    lower = text.lower()
     for pattern in (*_STREETS, _BOXES):
-        for found in pattern.finditer(text):
-            yield found.start(), _onward(text, found.end())
-    for found in _LOOSE.finditer(text) if _SURE.search(text) else ():
+        # Dear to look for, and without one of these parts there is none.
+        hints = _BOX_HINTS if pattern is _BOXES else _ENDING_HINTS if pattern is _ENDING_STREETS else ()
+        if not hints or any(hint in lower for hint in hints):
+            for found in pattern.finditer(text):
+                yield found.start(), _onward(text, found.end())
+    for found in _LOOSE.finditer(text):
         end = _onward(text, found.end())
         if _SURE.search(text, found.end(), end):
             yield found.start(), end

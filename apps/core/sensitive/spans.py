@@ -17,10 +17,13 @@ class Span(NamedTuple):
 
 Finder = Callable[[str], Iterator[Span]]
 # What stands before a number says what it is. An order, an invoice, a parcel: the number is none of ours to hide.
+ORDERLY_WORDS = (
+    "order|orders|invoice|tracking|shipment|parcel|package|ticket|case|ref|reference|rma|return|refund|sku|"
+    "item|product|article|transaction|booking|confirmation|quote|version|ver|build|release|serial|model|"
+    "bestellung|bestellnummer|auftrag|rechnung|sendung|pedido|commande|facture|ordine"
+)
 _ORDERLY = re.compile(
-    r"(?:\b(?:order|orders|invoice|tracking|shipment|parcel|package|ticket|case|ref|reference|rma|return|refund|sku|"
-    r"item|product|article|transaction|booking|confirmation|quote|version|ver|build|release|serial|model|"
-    r"bestellung|bestellnummer|auftrag|rechnung|sendung|pedido|commande|facture|ordine)s?"
+    rf"(?:\b(?:{ORDERLY_WORDS})s?"
     r"(?:[ -]?(?:id|ids|no|nr|num|number|numbers|nummer|code|n°|número|numero))?\.?"
     r"(?:\s+(?:is|are|was|ist|es|est|with|of|and))?\s*[:#=.(\"']*\s*#?|#\s?|№\s?|\b[vV])$",
     re.IGNORECASE,
