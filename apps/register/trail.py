@@ -104,7 +104,7 @@ def _entry(entry: LogEntry, *, bare: bool = False) -> Iterator[Change]:
     )
     if entry.action != LogEntry.Action.UPDATE:
         verb = "added" if entry.action == LogEntry.Action.CREATE else "removed"
-        yield Change(entry.timestamp, who, f"{thing or 'Risk'} {verb}", why=why)
+        yield Change(entry.timestamp, who, f"{thing or label(entry.content_type.model)} {verb}", why=why)
         return
     model = entry.content_type.model_class()
     bare_row = model() if model else None

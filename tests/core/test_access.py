@@ -20,7 +20,7 @@ from django.urls import resolve as resolve_address
 
 from apps.core.models import Scope, User
 from apps.core.roles import ROLE_PERMISSIONS, Role, resolve
-from apps.register.models import Control, Mitigation, Risk
+from apps.register.models import Control, Mitigation, Risk, RiskAssessment
 from tests.actions.factories import CardFactory
 from tests.core.factories import ScopeFactory, UserFactory, person
 from tests.core.rows import ROWS
@@ -99,6 +99,7 @@ READ_ONLY = (
         "register.checkversion",
         "register.registerreview",
         "register.incident",
+        "register.riskimport",
         "register.matrix",
         "actions.actioncard",
         "actions.execution",
@@ -169,6 +170,7 @@ ASKS |= {
 }
 # Whose risk, mitigation or control it is decides, too; see the tests of the register's desk. Here the rows are the person's.
 _RISK, _INCIDENT = "register.view_risk", "register.view_incident"
+_IMPORT = ("register.view_riskimport", "register.add_riskimport", "register.add_risk", "register.edit_any_risk")
 ASKS |= {
     **{
         f"register_risk_{name}": ((_RISK, "register.change_risk"), "get")
@@ -190,12 +192,27 @@ ASKS |= {
     "register_control_attest": (("register.view_control", "register.add_attestation"), "get"),
     "register_checkversion_page": (("register.view_checkversion",), "get"),
     "register_checkversion_run": (("register.view_checkversion", "register.add_checkresult"), "post"),
+    "register_riskassessment_changes": (("register.view_riskassessment",), "get"),
+    "register_riskassessment_report": (("register.view_riskassessment",), "get"),
+    "register_riskassessment_version": (("register.view_riskassessment",), "get"),
+    "register_riskassessment_edit": (("register.view_riskassessment", "register.change_riskassessment"), "get"),
+    "register_riskassessment_submit": (("register.view_riskassessment", "register.add_assessmentversion"), "get"),
+    "register_riskassessment_approve": (("register.view_riskassessment", "register.approve_riskassessment"), "get"),
+    "register_registerreview_begin": (("register.view_registerreview", "register.change_registerreview"), "post"),
+    "register_registerreview_decide": (("register.view_registerreview", "register.change_registerreview"), "get"),
+    "register_registerreview_complete": (("register.view_registerreview", "register.change_registerreview"), "get"),
+    "register_registerreview_minutes": (("register.view_registerreview",), "get"),
     "register_incident_open": ((_INCIDENT, "register.add_incident"), "get"),
     **{
         f"register_incident_{name}": ((_INCIDENT, "register.change_incident"), "get")
         for name in ("advance", "entry", "edit", "message", "review", "propose", "close")
     },
     "register_incident_decide": ((_INCIDENT, "register.change_proposedchange"), "get"),
+    "register_riskassessment_export": (("register.view_riskassessment",), "get"),
+    "register_riskimport_upload": (_IMPORT, "get"),
+    "register_riskimport_mapping": (_IMPORT, "get"),
+    "register_riskimport_apply": (_IMPORT, "post"),
+    "register_riskimport_discard": (_IMPORT, "post"),
     "register_matrix_version": (("register.view_matrix", "register.add_matrixversion"), "get"),
 }
 # For everybody on the staff.
@@ -376,7 +393,11 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         **{name: [made[name.split("_")[1]]] for name in ASKS if name.split("_")[1] in made},
         **{name: [of_register[name.split("_")[1]]] for name in ASKS if name.startswith("register_")},
         "register_control_evidence": [of_register["control"], 1],
+        "register_riskassessment_export": [of_register["riskassessment"], "md"],
         "register_incident_decide": [of_register["incident"], 1],
+        "register_riskassessment_version": [of_register["riskassessment"], 1],
+        "register_riskassessment_approve": [of_register["riskassessment"], 1],
+        "register_registerreview_decide": [of_register["registerreview"], 1],
         "escalation_document_approve": [made["document"], 1],
         "escalation_review_decide": [review.pk, review.items.get().pk],
         "escalation_review_done": [review.pk, review.items.get().pk],
@@ -394,7 +415,7 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         "subscriptions_factors": [store.pk],
     }
     who = person(role, store)
-    for row in (Risk, Mitigation, Control):
+    for row in (Risk, RiskAssessment, Mitigation, Control):
         row.objects.filter(pk=of_register[row._meta.model_name]).update(owner=who)
     client.force_login(who)
     held = granted(role)

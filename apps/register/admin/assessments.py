@@ -24,6 +24,7 @@ from apps.register.admin import assessment_steps, exports
 from apps.register.admin.imports import upload_url
 from apps.register.admin.shared import MITIGATION_TONES, Plain, due, score_badge
 from apps.register.models import Mitigation, Provision, Rating, RegisterReview, Risk, RiskAssessment
+from apps.register.rights import may_with_assessment
 from apps.register.trail import trail_of
 
 TONES = {"draft": "muted", "in_progress": "info", "approved": "ok", "closed": "muted"}
@@ -102,11 +103,18 @@ class RiskAssessmentAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
         return TemplateResponse(request, "register/assessment.html", context)
 
 
+HEADINGS = {
+    Provision.Kind.DETECTION: "Detection mechanisms",
+    Provision.Kind.PROCEDURE: "Procedures",
+    Provision.Kind.OWNERSHIP: "Areas of owners",
+}
+VIEWS = ("register.view_riskassessment",)
 # Pages about an assessment: name, permission, words, icon, tone.
 OFFERS = (
     ("changes", "register.view_riskassessment", "What changed", "history", ""),
     ("report", "register.view_riskassessment", "Report", "book", ""),
-    ("submit", "register.change_riskassessment", "Submit a version", "send", "primary"),
+    ("edit", "register.change_riskassessment", "Edit", "edit", ""),
+    ("submit", "register.add_assessmentversion", "Submit a version", "send", "primary"),
 )
 
 
@@ -115,7 +123,7 @@ def offers(row: RiskAssessment, user: User) -> list[dict[str, str]]:
     return [
         {"url": address(f"admin:register_riskassessment_{name}", row.pk), "words": words, "icon": icon, "tone": tone}
         for name, permission, words, icon, tone in OFFERS
-        if user.has_perm(permission) and address(f"admin:register_riskassessment_{name}", row.pk)
+        if (permission in VIEWS and user.has_perm(permission)) or may_with_assessment(user, row, permission)
     ]
 
 
@@ -156,6 +164,6 @@ def provision_groups(row: RiskAssessment) -> list[tuple[str, list[tuple[str, lis
     rows: Iterable[Provision] = row.provisions.order_by("kind", "pk")
     found: dict[str, dict[str, list[str]]] = {}
     for one in rows:
-        groups = found.setdefault(Provision.Kind(one.kind).label, {})
+        groups = found.setdefault(HEADINGS[Provision.Kind(one.kind)], {})
         groups.setdefault(one.group.replace("_", " "), []).append(one.text)
     return [(kind, list(groups.items())) for kind, groups in found.items()]

@@ -158,7 +158,7 @@ def _offers(incident: Incident, held: PostIncidentReview | None, user: User) -> 
             ("review", "Write the review anew" if held else "Hold the review", "book", "" if held else "primary")
         )
         if held:
-            found += [("propose", "Propose a change", "plus", ""), ("close", "Close", "check-circle", "primary")]
+            found += [("propose", "Propose a change", "plus", ""), ("close", "Close", "check-circle", "")]
     found += [("entry", "Add entry", "note", ""), ("message", "Send message", "send", ""), ("edit", "Edit", "edit", "")]
     return [
         {"url": incident_url(incident, name), "words": words, "icon": icon, "tone": tone}
