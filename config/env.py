@@ -73,6 +73,13 @@ class Environment(BaseSettings):
     probe_url: str = Field(
         "", description="Where the checks of controls reach the web server from inside; empty: SITE_URL."
     )
+    answer_writer_url: str = Field(
+        "",
+        description="Base address of an OpenAI-compatible API that may rephrase answers, such as "
+        "https://llm.example.com/v1. Empty: answers are the articles' own words.",
+    )
+    answer_writer_model: str = Field("", description="Name of the model that rephrases.")
+    answer_writer_key: SecretStr = Field(SecretStr(""), description="Bearer token of that API.")
     report_retention_days: int = Field(
         400, ge=35, le=3650, description="Days for which customers' messages are kept for the indicators."
     )
@@ -121,6 +128,13 @@ class Environment(BaseSettings):
         if not all(map(_is_origin, [value.rstrip("/")] if isinstance(value, str) else value)):
             raise ValueError("must be a scheme and a host, such as https://desk.example.com")
         return value
+
+    @field_validator("answer_writer_url")
+    @classmethod
+    def _answer_writer_is_an_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an address, such as https://llm.example.com/v1")
+        return value.rstrip("/")
 
     @field_validator("probe_url")
     @classmethod

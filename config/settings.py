@@ -285,3 +285,8 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 AUDITLOG_DISABLE_ON_RAW_SAVE = True
 AUDITLOG_CID_GETTER = "apps.core.errors.request_id"  # leads from an entry to the logs of the request that made it
+ANSWER_WRITER = {
+    "url": ENV.answer_writer_url,
+    "model": ENV.answer_writer_model,
+    "key": ENV.answer_writer_key.get_secret_value(),
+}
