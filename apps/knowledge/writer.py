@@ -19,18 +19,14 @@ from typing import Protocol
 import numpy as np
 import structlog
 from django.conf import settings as project
-from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apps.core.http import Client, IntegrationError, Policy, decoded
 from apps.core.redaction import redact
+from apps.knowledge.metrics import written_total
 from apps.knowledge.search.embedding import Embedder, embedder
 
 logger = structlog.get_logger(__name__)
-
-written_total = Counter(
-    "riskdesk_answers_written_total", "Answers that a model rephrased, by what became of them", ["outcome"]
-)
 
 TIMEOUT = 8.0
 POLICY = Policy(attempts=2, base_delay=0.2, max_delay=1.0, patience=TIMEOUT, max_bytes=128 * 1024)

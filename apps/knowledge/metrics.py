@@ -1,0 +1,9 @@
+"""Figures of the knowledge base for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+written_total = Counter(
+    "riskdesk_answers_written_total", "Answers that a model rephrased, by what became of them", ["outcome"]
+)
