@@ -73,7 +73,7 @@ def turn_panel(user: User, now: datetime) -> home.Content | None:
     url = f"{board}?only=turn"
     shown = [("Overdue", "late", "bad"), (f"Due in {SOON.seconds // 3600} h", "soon", "warn")]
     if RiskFlag.Step.MANAGER_REVIEW in steps:
-        shown.append(("To be confirmed", "confirm", "info"))
+        shown.append(("To confirm", "confirm", "info"))
     shown += [("Level 4 or 5", "grave", "bad"), ("Not in hand", "asked", "warn")]
     rows = turn.order_by(F("due").asc(nulls_last=True), "-level", "raised_at")[:SHOWN] if count["all"] else []
     return home.Content(
@@ -143,7 +143,7 @@ def tickets_panel(user: User, now: datetime) -> home.Content:
     return home.Content(
         stats=[
             home.Stat(value=count["own"], label="Your turn", tone="info", url=f"{url}?whose=mine"),
-            home.Stat(value=count["held"], label="Waiting for customers", tone="muted", url=f"{url}?state=waiting"),
+            home.Stat(value=count["held"], label="Waiting", tone="muted", url=f"{url}?state=waiting"),
             home.Stat(
                 value=count["nobody"], label="Nobody’s", tone="warn" if count["nobody"] else "muted",
                 url=f"{url}?whose=nobody",

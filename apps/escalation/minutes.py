@@ -17,6 +17,7 @@ def minutes(review: Review, user: User) -> str:
         f"- Begun: {_moment(review.started_at)}",
         f"- Completed: {_moment(review.completed_at)}",
         f"- Items: {len(items)}",
+        *(["", "## Levels", "", review.summary] if review.summary else []),
         "",
         "## Agenda and decisions",
         "",
@@ -45,7 +46,9 @@ def subject(item: ReviewItem) -> str:
 
 def _of_item(number: int, item: ReviewItem) -> list[str]:
     about = f"### {number}. {_line(subject(item))}"
-    return [about, "", f"- Why: {item.reason}", f"- Decision: {_line(item.decision) or 'none yet'}", ""]
+    brief = [item.brief, ""] if item.brief else []
+    why = [f"- Why: {item.reason}"] if item.flag or item.cluster else []
+    return [about, "", *brief, *why, f"- Decision: {_line(item.decision) or 'none yet'}", ""]
 
 
 def _line(text: str) -> str:

@@ -7,16 +7,15 @@ people write is redacted before it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from types import MappingProxyType
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from apps.core.decisions import Entry, record
 from apps.core.errors import DomainError
 from apps.core.models import User
+from apps.escalation.agenda import EVERY, points, summary
 from apps.escalation.binding import SCOPE as LOG
 from apps.escalation.binding import MissingInformation, NotAllowed, said
 from apps.escalation.kept import Keeper
@@ -24,9 +23,7 @@ from apps.escalation.models import Cluster, Review, ReviewItem, RiskFlag
 from apps.escalation.notices import tell_of_action
 
 HOLD = "escalation.change_review"
-Kind, Status, Step = Review.Kind, Review.Status, RiskFlag.Step
-# Days from the completion of one review to the next of its kind.
-EVERY: Mapping[str, int] = MappingProxyType({Kind.WEEKLY.value: 7, Kind.MONTHLY.value: 30, Kind.QUARTERLY.value: 91})
+Kind, Status = Review.Kind, Review.Status
 MOST_ITEMS = 500
 _MOST_TEXT = 4_000
 
@@ -91,58 +88,18 @@ def begin(*, review_id: int, actor: User, now: datetime) -> Review:
     if review.status != Status.PLANNED:
         raise WrongReviewState
     review.status, review.led_by, review.started_at = Status.RUNNING, actor, now
-    review.save(update_fields=["status", "led_by", "started_at"])
-    items = [_item(review, about, reason) for about, reason in _agenda(review, now)]
-    ReviewItem.objects.bulk_create(items[:MOST_ITEMS])
-    record(_entry(review, actor, "review_begun", "", items=len(items[:MOST_ITEMS])))
+    review.summary = summary(review, now)
+    review.save(update_fields=["status", "led_by", "started_at", "summary"])
+    found = list(points(review, now))
+    # However many flags there are, what is talked about each time is on the agenda.
+    standing = [one for one in found if not (one.flag or one.cluster)]
+    chosen = [one for one in found if one.flag or one.cluster][: MOST_ITEMS - len(standing)] + standing
+    ReviewItem.objects.bulk_create(
+        ReviewItem(review=review, flag=one.flag, cluster=one.cluster, reason=one.reason[:200], brief=one.brief)
+        for one in chosen
+    )
+    record(_entry(review, actor, "review_begun", "", items=len(chosen), left_out=len(found) - len(chosen)))
     return review
-
-
-def _item(review: Review, about: RiskFlag | Cluster | None, reason: str) -> ReviewItem:
-    flag = about if isinstance(about, RiskFlag) else None
-    cluster = about if isinstance(about, Cluster) else None
-    return ReviewItem(review=review, flag=flag, cluster=cluster, reason=reason[:200])
-
-
-def _agenda(review: Review, now: datetime) -> Iterator[tuple[RiskFlag | Cluster | None, str]]:
-    """What there is to talk about, each flag once, for the first reason that puts it there."""
-    seen: set[int] = set()
-    since = _since(review)
-    for flags, reason in _flags(review.kind, since, now):
-        for flag in flags:
-            if flag.pk not in seen:
-                seen.add(flag.pk)
-                yield flag, reason
-    clusters = Cluster.objects.filter(reports__gt=1, merged_into=None)
-    if since:
-        clusters = clusters.filter(last_at__gte=since)
-    for cluster in clusters.order_by("-customers", "-last_at")[:20]:
-        yield cluster, f"Similar reports: {cluster.reports} of {cluster.customers} customers"
-    if review.kind != Kind.WEEKLY:
-        yield None, "Trends: flags by level and indicator, time to close, precision of the indicators"
-        yield None, "How well the mitigations of closed risks hold"
-    if review.kind == Kind.QUARTERLY:
-        yield None, "The landscape of customer-facing risks: what is new, what is gone"
-        yield None, "Whether the protocol still fits, and its next review"
-
-
-def _since(review: Review) -> datetime | None:
-    """When the last review of the kind was completed."""
-    done = Review.objects.filter(kind=review.kind, status=Status.COMPLETED).exclude(pk=review.pk)
-    found: datetime | None = done.order_by("-completed_at").values_list("completed_at", flat=True).first()
-    return found
-
-
-def _flags(kind: str, since: datetime | None, now: datetime) -> Iterator[tuple[QuerySet[RiskFlag], str]]:
-    opened = RiskFlag.objects.open().order_by("-level", "raised_at")
-    yield opened.late(now), "Its deadline has passed"
-    if kind == Kind.WEEKLY:
-        yield opened.filter(level=3), "Level 3, pending"
-        yield opened.filter(step=Step.DOCUMENTED), "Documented, levels 1 and 2"
-        return
-    yield opened.filter(level__gte=3), "Open, level 3 or above"
-    ended = RiskFlag.objects.filter(step=Step.CLOSED, level__gte=3).order_by("-level", "resolved_at")
-    yield ended.filter(resolved_at__gte=since) if since else ended, "Closed since the last review"
 
 
 @transaction.atomic

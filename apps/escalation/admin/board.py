@@ -107,12 +107,12 @@ def _told(clock: Clock, rungs: Any) -> str:
 
 def _stats(lines: list[Line]) -> list[dict[str, Any]]:
     return [
-        {"value": len(lines), "label": "open", "tone": "info"},
-        {"value": sum(line.late for line in lines), "label": "overdue", "tone": "bad"},
-        {"value": sum(bool(line.waiting) for line in lines), "label": "not acknowledged", "tone": "warn"},
+        {"value": len(lines), "label": "Open", "tone": "info"},
+        {"value": sum(line.late for line in lines), "label": "Overdue", "tone": "bad"},
+        {"value": sum(bool(line.waiting) for line in lines), "label": "Not in hand", "tone": "warn"},
         {
             "value": sum(line.flag.level >= RiskFlag.Level.HIGH for line in lines),
-            "label": "level 4 or 5",
+            "label": "Level 4 or 5",
             "tone": "bad",
         },
     ]

@@ -25,7 +25,7 @@ from apps.escalation.admin.setup import Undeletable
 from apps.escalation.admin.shared import DASH, Words, found, page
 from apps.escalation.binding import MissingInformation
 from apps.escalation.forms import PlainForm, text
-from apps.escalation.models import Course, Document, DocumentVersion
+from apps.escalation.models import Course, Document, DocumentVersion, RiskFlag
 from apps.escalation.ticket_forms import PersonChoice
 
 TONES = {"draft": "warn", "approved": "ok", "superseded": "muted"}
@@ -117,6 +117,7 @@ class DocumentAdmin(ReadOnlyAdmin):
             "holds": holds,
             "text": rendered(holds.body, under=2) if holds else "",
             "protocol": levels.in_force() if is_protocol else None,
+            "levels": _levels(levels.in_force()) if is_protocol else [],
             "now": timezone.now(),
             "may_draft": user.has_perm(documents.DRAFT),
             "may_approve": user.has_perm(documents.APPROVE),
@@ -124,6 +125,14 @@ class DocumentAdmin(ReadOnlyAdmin):
             "media": self.media,
         }  # fmt: skip
         return TemplateResponse(request, "escalation/document.html", context)
+
+
+def _levels(protocol: levels.Protocol) -> list[tuple[levels.Level, list[tuple[str, str]]]]:
+    """The levels, each with the times of its steps in the order of the ladder."""
+    return [
+        (level, [(step.label, str(level.deadlines[step])) for step in RiskFlag.Step if step in level.deadlines])
+        for level in protocol.levels
+    ]
 
 
 def document_url(document: Document) -> str:

@@ -22,8 +22,6 @@ from apps.escalation.admin.shared import (
     level_tone,
     links,
     masked_words,
-    source_url,
-    source_words,
 )
 from apps.escalation.details import RAISE, may_edit
 from apps.escalation.flags import may_acknowledge
@@ -59,9 +57,8 @@ def flag_page(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: str) -> HttpR
         "now": now,
         "tone": level_tone(flag.level),
         "level": protocol.level(flag.level),
-        "source_url": source_url(flag.source),
-        "source": source_words(flag.source),
-        "references": links(flag.references),
+        "source": links([flag.source])[0],
+        "references": links(one for one in flag.references if one != flag.source),
         "evidence": evidence(flag.evidence),
         **_ladder(flag, protocol),
         **_history(flag, protocol, now),

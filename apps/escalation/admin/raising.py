@@ -62,8 +62,8 @@ def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
                 messages.success(request, f"Raised: {flag.title}, level {flag.get_level_display()}.")
                 _say_masked(request, flag)
                 return HttpResponseRedirect(flag_url(flag))
-    back = source_url(source) or reverse("admin:escalation_riskflag_changelist")
-    crumb = source_words(source) if origin else "Risk flags"
+    back = source_url(source) or reverse("admin:escalation_riskflag_board")
+    crumb = source_words(source) if origin else "Board"
     return form_page(
         modeladmin, request, form, WORDS, back=back, crumb=crumb, refusal=refusal, status=status,
         template="escalation/raise.html", origin=source_words(source) if origin else "",

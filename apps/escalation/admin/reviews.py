@@ -16,10 +16,12 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.errors import DomainError
+from apps.core.markdown import rendered
 from apps.core.templatetags.desk import badge
 from apps.escalation import reviews
 from apps.escalation.admin.asking import Question, ask, person
 from apps.escalation.admin.shared import Words, found, level_tone, page, source_url, when
+from apps.escalation.agenda import EVERY
 from apps.escalation.minutes import minutes, subject
 from apps.escalation.models import Review, ReviewItem
 from apps.escalation.review_forms import CompleteForm, DecisionForm
@@ -93,6 +95,7 @@ class ReviewAdmin(ScopedAdmin, ReadOnlyAdmin):
             "review": review,
             "tone": TONES[Review.Status(review.status)],
             "now": timezone.now(),
+            "summary": rendered(review.summary, under=3),
             "items": [_line(item) for item in items],
             "undecided": sum(not item.decision for item in items),
             "actions": [item for item in items if item.next_action],
@@ -110,7 +113,15 @@ def _line(item: ReviewItem) -> dict[str, Any]:
         url = source_url(f"cluster:{item.cluster_id}")
     tone = level_tone(item.flag.level) if item.flag else ""
     title = item.flag.title if item.flag else item.cluster.title if item.cluster else item.reason
-    return {"item": item, "title": title, "url": url, "tone": tone, "about": bool(item.flag or item.cluster)}
+    about = bool(item.flag or item.cluster)
+    return {
+        "item": item,
+        "title": title,
+        "url": url,
+        "tone": tone,
+        "about": about,
+        "brief": rendered(item.brief, under=3),
+    }
 
 
 def _open_actions(review: Review) -> int:
@@ -144,15 +155,19 @@ def decide(modeladmin: ReviewAdmin, request: HttpRequest, pk: int, item: int) ->
     row = next((one for one in reviews.items_for(review, person(request)) if one.pk == item), None)
     if row is None:
         raise Http404
-    until = row.due_on or timezone.now().date() + timedelta(days=reviews.EVERY[review.kind])
+    until = row.due_on or timezone.now().date() + timedelta(days=EVERY[review.kind])
     initial = {"decision": row.decision, "next_action": row.next_action, "owner": row.owner_id, "due_on": until}
 
     def run(form: DecisionForm) -> str:
         reviews.decide(item_id=row.pk, actor=person(request), now=timezone.now(), **form.cleaned_data)
         return "The decision is in the minutes."
 
-    words = Words("Decide", "Write down", f"{subject(row)} On the agenda because: {row.reason}.")
-    question = Question(words, lambda data: DecisionForm(data, initial=initial), run, review_url(review), str(review))
+    why = f" On the agenda because: {row.reason}." if row.flag or row.cluster else ""
+    words = Words("Decide", "Write down", f"{subject(row)}{why}")
+    question = Question(
+        words, lambda data: DecisionForm(data, initial=initial), run, review_url(review), str(review),
+        "escalation/decide.html", {"brief": rendered(row.brief, under=2)},
+    )  # fmt: skip
     return ask(modeladmin, request, question)
 
 

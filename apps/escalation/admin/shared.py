@@ -78,8 +78,13 @@ def masked_words(masked: Iterable[Mapping[str, Any]]) -> str:
 
 
 def links(sources: Iterable[str]) -> list[tuple[str, str]]:
-    """Words and pages of several references."""
-    return [(source_words(one), source_url(one)) for one in sources]
+    """Words and pages of several references; tickets by their numbers, in one query."""
+    listed = list(sources)
+    keys = {one.removeprefix("ticket:") for one in listed if one.startswith("ticket:")}
+    wanted = [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) < 18]
+    numbers = dict(Ticket.objects.filter(pk__in=wanted).values_list("pk", "number")) if wanted else {}
+    names = {f"ticket:{pk}": f"Ticket {number}" for pk, number in numbers.items()}
+    return [(names.get(one) or source_words(one), source_url(one)) for one in listed]
 
 
 def level_tone(level: int) -> str:

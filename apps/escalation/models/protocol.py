@@ -79,6 +79,7 @@ class Review(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     notes = models.TextField(blank=True)
+    summary = models.TextField(blank=True, help_text="The levels as they were when it began. Markdown.")
 
     objects = ReviewQuerySet.as_manager()
 
@@ -99,6 +100,7 @@ class ReviewItem(models.Model):
     flag = models.ForeignKey("escalation.RiskFlag", models.PROTECT, null=True, blank=True, related_name="review_items")
     cluster = models.ForeignKey("escalation.Cluster", models.PROTECT, null=True, blank=True, related_name="+")
     reason = models.CharField(max_length=200, help_text="Why it is on the agenda.")
+    brief = models.TextField(blank=True, help_text="What to know for it, as it was when the review began. Markdown.")
     decision = models.TextField(blank=True)
     next_action = models.TextField(blank=True)
     owner = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="review_actions")

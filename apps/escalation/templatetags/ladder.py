@@ -16,7 +16,7 @@ from apps.escalation.trends import Opinion
 register = template.Library()
 Step = RiskFlag.Step
 
-WIDTH, HEIGHT, ROW, COLUMN = 92, 46, 74, 106
+WIDTH, HEIGHT, ROW, COLUMN = 112, 46, 74, 132
 # Where each box stands: column, row, first and second line.
 BOXES: Mapping[str, tuple[int, float, str, str]] = {
     "raised": (0, 1, "Raised", "by anybody"),
@@ -24,7 +24,7 @@ BOXES: Mapping[str, tuple[int, float, str, str]] = {
     Step.LEAD_REVIEW: (1, 1, "Team lead", "level 3"),
     Step.ESCALATED: (1, 2, "Escalated", "level 4-5"),
     Step.MANAGER_REVIEW: (2, 1, "Manager review", ""),
-    Step.RISK_MANAGEMENT: (3, 1.5, "Risk Mgmt.", "Risk Management"),
+    Step.RISK_MANAGEMENT: (3, 1.5, "Risk Management", "told"),
     Step.ASSESSMENT: (4, 1.5, "Assessment", "joint"),
     Step.RESPONSE_PLAN: (5, 1.5, "Response plan", ""),
     Step.RESOLUTION: (6, 1.5, "Resolution", ""),
