@@ -27,6 +27,7 @@ class FactAdmin(OfOneSubscription):
 class RenewalAttemptAdmin(FactAdmin):
     """Tries to charge renewals."""
 
+    list_display_links = ["renewal_on"]
     list_display = ["of", "renewal_on", "number", "made", "result", "worth", "decline_code", "error"]
     list_filter = [OrganisationFilter, "success", "decline_kind"]
     readonly_fields = ["of", "result", "worth"]
@@ -75,6 +76,7 @@ class ValidityFilter(admin.SimpleListFilter):
 class ApprovalAdmin(FactAdmin):
     """Consents of owners."""
 
+    list_display_links = ["approval_type"]
     list_display = ["of", "approval_type", "state", "expires_at", "user", "created"]
     list_filter = [ValidityFilter, OrganisationFilter, "approval_type"]
     list_select_related = ["subscription", "user"]
@@ -110,6 +112,7 @@ class ApprovalAdmin(FactAdmin):
 class AccountBalanceAdmin(FactAdmin):
     """What is there to pay with."""
 
+    list_display_links = ["worth"]
     list_display = ["of", "worth", "price", "share", "age"]
     list_filter = [OrganisationFilter, "subscription__balance_source"]
     ordering = ["-as_of"]

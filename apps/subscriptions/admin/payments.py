@@ -40,6 +40,7 @@ HERE = {"localhost", "127.0.0.1", "::1"}
 class PaymentRetryAdmin(SubscriptionData):
     """Retries and what became of them."""
 
+    list_display_links = ["renewal_on"]
     list_display = ["of", "renewal_on", "number", "charged", "state", "asked", "made", "problem"]
     list_filter = ["status", OrganisationFilter, "provider"]
     list_select_related = ["subscription", "provider"]

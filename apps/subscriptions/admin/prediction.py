@@ -107,6 +107,7 @@ class RulesFilter(admin.SimpleListFilter):
 class RenewalPredictionAdmin(SubscriptionData):
     """The chance that each next renewal fails, worst first."""
 
+    list_display_links = ["renewal_on"]
     list_display = ["of", "likely", "rules_say", "why", "renewal_on", "predicted", "alerted"]
     list_filter = [RulesFilter, OrganisationFilter]
     list_select_related = ["subscription__risk_score", "model"]

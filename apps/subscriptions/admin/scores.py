@@ -113,6 +113,7 @@ class RiskScoreAdmin(OfOneSubscription):
 class RiskScoreHistoryAdmin(OfOneSubscription):
     """Every change of a score, newest first."""
 
+    list_display_links = ["calculated_at"]
     list_display = ["of", "moved", "why", "sum", "calculated_at", "rule_version"]
     list_filter = [OrganisationFilter, "risk_level", "previous_level", "degraded"]
     list_select_related = ["subscription"]

@@ -42,6 +42,8 @@ class SubscriptionData(ScopedAdmin, ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
     sortable_by: ClassVar[list[str]] = []
+    # The first column leads to the subscription, so what leads to the row itself is named by each list.
+    list_display_links: Any = None
 
     class Media:
         css: ClassVar[dict[str, list[str]]] = {"all": ["subscriptions/subscriptions.css"]}
@@ -120,7 +122,7 @@ def glance(factors: list[Factor], *, problem: str = "") -> SafeString:
     counted = [one for one in reasons(factors) if one.counts]
     lines = format_html_join(
         "",
-        '<li title="{}"><span class="weight weight--{}" aria-label="{}"></span> <b>{}</b> {}</li>',
+        '<li title="{}"><span class="weight weight--{}" role="img" aria-label="{}"></span> <b>{}</b> {}</li>',
         ((str(one), WEIGHT_TONES.get(one.weight, "muted"), one.weight, one.title, one.text) for one in counted),
     )
     if problem:

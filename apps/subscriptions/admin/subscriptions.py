@@ -58,6 +58,7 @@ class LevelFilter(admin.SimpleListFilter):
 class SubscriptionAdmin(SubscriptionData):
     """Subscriptions with their risk."""
 
+    list_display_links = ["name"]
     list_display = ["name", "level", "why", "worth", "renews_on", "state", "owner", "scope"]
     list_filter = [LevelFilter, OrganisationFilter, "status", "interval"]
     list_select_related = ["owner", "scope", "risk_score"]
