@@ -53,7 +53,9 @@ from apps.register.models import (
     Mitigation,
     RegisterReview,
     RiskAssessment,
+    RiskImport,
 )
+from apps.register.papers.importing import preview
 from apps.register.services import record_risk
 from apps.subscriptions.models import (
     FactorVersion,
@@ -155,6 +157,12 @@ def _incident(scope: Scope) -> Model:
 def _template(scope: Scope) -> Model:
     facts = {"step": "update", "subject": "s", "body": "b"}
     return CommunicationTemplate.objects.get_or_create(slug="tests", defaults=facts)[0]
+
+
+def _risk_import(scope: Scope) -> RiskImport:
+    made = RiskImport.objects.filter(assessment=_assessment(scope)).first()
+    data = b"1. **Risk**\n   - Impact: High\n   - Probability: Low\n"
+    return made or preview(name=f"a-{scope.pk}.md", data=data, actor=system("test"), now=timezone.now())
 
 
 def _register_review(scope: Scope) -> RegisterReview:
@@ -387,6 +395,7 @@ ROWS: dict[str, Make] = {
     "register.checkversion": lambda scope: versions.current(CheckVersion, checks["backup-age"]),
     "register.registerreview": _register_review,
     "register.incident": _incident,
+    "register.riskimport": _risk_import,
     "register.communicationtemplate": _template,
     "register.matrix": lambda scope: Matrix.objects.get(slug=matrices.THREE),
     "register.category": lambda scope: RiskCategory.objects.get_or_create(name="c", path="c")[0],
