@@ -4,7 +4,9 @@ Only people count who are available, have the category's skill if it needs one, 
 that works tickets. Outside the team's hours tickets wait; a minute's task and everybody whose hands become free take those
 that wait, the most urgent first and among equals the one that has waited longest. Each decision says why.
 
-A decision is taken while the team's row is locked, so that two tickets that arrive at once cannot both take the last room.
+A decision is taken while the team and each of its members are locked, so that two tickets that arrive at once cannot both
+take the last room, neither of one team nor of two teams that a person works in. What a person has in hand for one team
+counts for the other, too. Teams are locked before people, and both in the order of their keys, so nobody waits in a ring.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from apps.core.decisions import record
@@ -27,6 +29,11 @@ from apps.escalation.models import Category, Member, Team, Ticket
 from apps.escalation.ticket_binding import SYSTEM, VIEW, WAITED_FOR, WORK, entry, save, ticket_url, write_event
 
 KIND = "tickets"
+_IN_HAND = 7_331_843  # first key of an advisory lock, any constant
+_LOCK_PEOPLE = """
+    SELECT pg_advisory_xact_lock(%s, member.person)
+    FROM (SELECT DISTINCT (user_id %% 2147483648)::int AS person FROM escalation_member WHERE team_id = ANY(%s) ORDER BY 1) AS member
+"""
 MOST_WAITING = 200  # tickets that are looked at when hands become free; those behind them have a turn a minute later
 
 
@@ -145,8 +152,17 @@ def _nobody(found: Sequence[Standing]) -> str:
 
 def locked_team(team: Team) -> Team:
     """The team, locked, so that the room of its members is counted by one decision at a time."""
+    return lock_teams(team)[team.pk]
+
+
+def lock_teams(*teams: Team) -> dict[int, Team]:
+    """Lock teams and everybody who works in them until the transaction ends; who needs several locks them at once."""
     rows = Team.objects.select_related("calendar").select_for_update(of=("self",), no_key=True)
-    return rows.get(pk=team.pk)
+    found: dict[int, Team] = {team.pk: team for team in rows.filter(pk__in={team.pk for team in teams}).order_by("pk")}
+    # Not their rows: whoever edits a person, or names one as an assignee, has no need to wait.
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_PEOPLE, [_IN_HAND, list(found)])
+    return found
 
 
 def route(ticket: Ticket, now: datetime) -> Decision:

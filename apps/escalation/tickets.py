@@ -320,6 +320,8 @@ def edit(*, ticket_id: int, seen_version: int, fields: Mapping[str, Any], actor:
 def _reroute(ticket: Ticket, actor: User, now: datetime) -> None:
     before = ticket.team
     team, _ = routing.team_of(ticket.category, ticket.scope)
+    if team and before and team != before:
+        routing.lock_teams(team, before)  # both at once: somebody may be moving a ticket the other way
     if team and team != before:
         routing.route(ticket, now)
     ticket_clocks.change(ticket, now, reason="Category changed", actor=actor)

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.django_db
 
 def drafted(actor: User, number: str = "2.0", **changes: object) -> DocumentVersion:
     facts = {"body": "The text.", "changes": "First.", "data": levels.delivered_data()}
-    return documents.draft(document=documents.protocol(now=NOON), number=number, actor=actor, now=NOON, **(facts | changes))  # type: ignore[arg-type]
+    return documents.draft(
+        document=documents.protocol(now=NOON), number=number, actor=actor, now=NOON, **(facts | changes)
+    )  # type: ignore[arg-type]
 
 
 def test_a_version_holds_once_somebody_else_approved_it() -> None:
