@@ -52,6 +52,7 @@ def said_by(actor: User | str, reason: str = "", **facts: Any) -> Iterator[None]
     """
     outside = auditlog_value.get(None)
     person = None if isinstance(actor, str) else actor
+    reason = reason.replace("\x00", "")  # the trail is JSON, and PostgreSQL has none with null bytes
     facts |= {"reason": reason} if reason else {}
     if isinstance(actor, str):
         facts["by"] = actor

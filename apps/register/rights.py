@@ -118,12 +118,17 @@ def said(text: str, field: str, needed: str, most: int = MAX_TEXT) -> str:
     Raises:
         MissingInformation: it is empty or too long.
     """
-    text = text.strip()
+    text = clean(text)
     if not text:
         raise MissingInformation(fields={field: [needed]})
     if len(text) > most:
         raise MissingInformation(fields={field: [f"At most {most} characters."]})
     return text
+
+
+def clean(text: str) -> str:
+    """A text as it is kept: trimmed, and without null bytes, which PostgreSQL has no text with."""
+    return text.replace("\x00", "").strip()
 
 
 def _pk(actor: Actor) -> int | None:

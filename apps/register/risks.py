@@ -33,7 +33,7 @@ from apps.register.models import (
 )
 from apps.register.querysets import EDIT_ANY
 from apps.register.refusals import InvalidScore, MissingInformation, NotAllowed, WrongState
-from apps.register.rights import Actor, demand, locked_risk, may, person, said
+from apps.register.rights import Actor, clean, demand, locked_risk, may, person, said
 
 CHANGE = "register.change_risk"
 EDITABLE = (
@@ -82,11 +82,11 @@ def create_risk(
         raise NotAllowed
     risk = Risk(
         source=said(source, "source", "What it comes from.", 300), title=said(title, "title", "What it is.", 200),
-        assessment=assessment, position=position, category=category, owner_role=owner_role, owner=owner, cause=cause,
-        description=description, consequence=consequence, treatment=treatment, proximity=proximity, scope=scope,
+        assessment=assessment, position=position, category=category, owner_role=clean(owner_role), owner=owner,
+        cause=clean(cause), description=clean(description), consequence=clean(consequence), treatment=treatment, proximity=proximity, scope=scope,
         evidence=list(evidence), recorded_by=person(actor), recorded_at=now,
     )  # fmt: skip
-    check_fields(risk, ("title", "source", "treatment", "proximity"))
+    check_fields(risk, ("title", "treatment", "proximity", *(["owner_role"] if risk.owner_role else [])))
     return store(risk, actor, source=source)
 
 
@@ -333,7 +333,7 @@ def link(*, risk_id: int, target: str, actor: Actor, now: datetime, note: str = 
     risk = locked_risk(risk_id, actor, CHANGE)
     if not _TARGET.fullmatch(target):
         raise MissingInformation(fields={"target": ["Such as risk_flag:4 or action_card:17."]})
-    facts = {"note": note.strip()[:300], "added_by": person(actor), "added_at": now}
+    facts = {"note": clean(note)[:300], "added_by": person(actor), "added_at": now}
     with said_by(actor, note):
         return RiskLink.objects.get_or_create(risk=risk, target=target, defaults=facts)[0]
 

@@ -257,3 +257,11 @@ def test_a_link_is_made_once_and_taken_away() -> None:
     assert not risks.unlink(**facts)
     with pytest.raises(MissingInformation):
         risks.link(risk_id=risk.pk, target="https://example.com", actor=manager, now=NOON)
+
+
+def test_null_bytes_are_left_out_for_the_database_has_no_text_with_them() -> None:
+    manager = person(Role.RISK_MANAGER)
+    risk = edit(a_risk(title="Sp\x00arks", description="\x00"), manager, "Se\x00en.", cause="Du\x00st")
+    assert (risk.title, risk.description, risk.cause) == ("Sparks", "", "Dust")
+    risks.link(risk_id=risk.pk, target="risk_flag:4", note="\x00", actor=manager, now=NOON)
+    score(risk, 1, 1, reason="Se\x00en.")
