@@ -16,7 +16,7 @@ from apps.escalation.trends import Opinion
 register = template.Library()
 Step = RiskFlag.Step
 
-WIDTH, HEIGHT, ROW, COLUMN = 112, 46, 74, 132
+WIDTH, HEIGHT, ROW, COLUMN = 122, 46, 74, 140
 # Where each box stands: column, row, first and second line.
 BOXES: Mapping[str, tuple[int, float, str, str]] = {
     "raised": (0, 1, "Raised", "by anybody"),
