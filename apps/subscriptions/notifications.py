@@ -19,6 +19,7 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 
 from apps.core.home import address
@@ -31,6 +32,8 @@ from apps.subscriptions.reasons import contributing, money
 
 if TYPE_CHECKING:
     from apps.subscriptions.scores import Transition
+
+logger = structlog.get_logger(__name__)
 
 KIND = "subscriptions"
 CONCERNED = (Role.OPERATOR, Role.SUPPORT_MANAGER)
@@ -112,6 +115,7 @@ def tell_of_transitions(transitions: Collection[Transition], *, now: datetime) -
     gathered = {person: _rest(person, _in_lines(changes), now) for person, changes in rest.items()}
     told = notify_many(kind=KIND, news=[*single, *gathered.values()])
     _append(gathered, rest)  # after the insertion, which waits for a batch that gathers in the same hour
+    logger.info("risk_changes_told", changes=len(changes), to_high=sum(one.rose for one in changes), news=told)
     return told
 
 

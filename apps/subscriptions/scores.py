@@ -28,6 +28,8 @@ from apps.subscriptions.models import RiskLevel, Subscription
 
 logger = structlog.get_logger(__name__)
 
+LOGGED = 20
+"""Up to so many results of one batch are logged one by one; a run over all logs its counts, and each score keeps its own."""
 RISK_CHANGED = "subscription.risk_changed"
 """The event after which detectors judge the subscriptions whose score is or was HIGH and changed."""
 _RANK = {"": 0, RiskLevel.LOW.value: 1, RiskLevel.MEDIUM.value: 2, RiskLevel.HIGH.value: 3}
@@ -186,6 +188,11 @@ def _stored(results: list[store.Result], previous: dict[UUID, store.Stored], now
         if (news := _transition(result, before)) is not None:
             batch.transitions.append(news)
     store.write(touched, written, now)
+    for result in results if len(results) <= LOGGED else ():
+        found = result.found
+        logger.info(
+            "risk_calculated", subscription=str(result.subscription_id), level=found.level, degraded=found.degraded
+        )
     _tell(batch.transitions, now)
     return batch
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.subscriptions import api, api_records
+from apps.subscriptions import api, api_records, api_status
 
 _SCORE = "risk-score/<uuid:subscription_id>"
 _RECORDS = "subscriptions/<uuid:subscription_id>"
@@ -10,6 +10,7 @@ urlpatterns = [
     path("risk-score", api.ScoresView.as_view(), name="risk_scores"),
     path("risk-score/recalculate", api.RecalculateView.as_view(), name="risk_recalculate"),
     path("risk-score/recalculate/<int:run_id>", api.RunView.as_view(), name="risk_run"),
+    path("reminders/status", api_status.SchedulerStatusView.as_view(), name="scheduler_status"),
     path(_SCORE, api.ScoreView.as_view(), name="risk_score"),
     path(f"{_SCORE}/calculate", api.CalculateView.as_view(), name="risk_calculate"),
     path(f"{_SCORE}/history", api.HistoryView.as_view(), name="risk_history"),
