@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from apps.core.decisions import system
 from apps.core.models import Decision, Notification
@@ -25,9 +27,10 @@ from apps.subscriptions.models import (
     Subscription,
 )
 from apps.subscriptions.prediction import predict, store, train
-from apps.subscriptions.prediction.features import FEATURES
+from apps.subscriptions.prediction.features import FEATURES, Try, known, midnight, values
 from apps.subscriptions.prediction.learn import TooLittleData
 from apps.subscriptions.prediction.model import Calibration, Model, Tree
+from apps.subscriptions.prediction.train import LOOK_BACK
 from tests.core.factories import ScopeFactory, person
 from tests.subscriptions.factories import NOW, RENEWS_ON, RenewalAttemptFactory, SubscriptionFactory
 
@@ -287,12 +290,43 @@ def test_a_round_that_was_cut_off_goes_on_and_alerts_at_its_end(monkeypatch) -> 
 
 
 def test_an_amount_that_rises_is_seen() -> None:
-    from apps.subscriptions.prediction.features import known, values
-    from apps.subscriptions.prediction.predict import _tries
-
     made = subscription(failing=False, price=Decimal("20.00"))
-    past = known(_tries([made.pk], NOW)[made.pk], at=NOW, interval_days=30)
+    past = predict.renewals({made.pk: 30}, at=NOW)[made.pk]
     same, dearer = (values(past, amount=amount, interval_days=30) for amount in (20.0, 40.0))
     place = list(FEATURES).index("amount_change")
     assert same[place] == 0
     assert dearer[place] == pytest.approx(0.693, abs=0.001)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 900), st.lists(st.tuples(st.integers(-40, 400), st.booleans()), min_size=1, max_size=3)
+        ),
+        max_size=40,
+        unique_by=lambda one: one[0],
+    )
+)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def test_the_database_puts_renewals_together_as_training_does(drawn: list[tuple[int, list[tuple[int, bool]]]]) -> None:
+    made, tries = SubscriptionFactory(interval="quarterly"), []
+    for days, of_one in drawn:
+        day, paid = NOW.date() - timedelta(days=days), False
+        for number, (hours, success) in enumerate(of_one):
+            success, paid = success and not paid, paid or success
+            at = midnight(day) + timedelta(hours=hours, minutes=number)
+            kind = "" if success else "hard" if hours % 3 else "soft"
+            amount = Decimal(10 + days % 7 + number)
+            RenewalAttempt.objects.create(
+                subscription=made, renewal_on=day, number=number + 1, attempt_date=at, amount=amount, currency="USD",
+                success=success, decline_kind=kind, recorded_at=at,
+            )  # fmt: skip
+            if NOW - LOOK_BACK <= at < NOW:
+                tries.append(Try(day, at, success, kind == "hard", float(amount)))
+    wanted = known(tries, at=NOW, interval_days=91)
+    found = predict.renewals({made.pk: 91}, at=NOW).get(made.pk, [])
+    assert [(one.failed, one.tries, one.hard, one.amount) for one in found] == [
+        (one.failed, one.tries, one.hard, one.amount) for one in wanted
+    ]
+    assert [one.late for one in found] == pytest.approx([one.late for one in wanted])
+    RenewalAttempt.objects.all().delete()

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.core.models import Scope
 from apps.core.notifications import notify
-from apps.subscriptions.models import RecalculationRun, RenewalAttempt, RenewalModel, RenewalPrediction, Subscription
+from apps.subscriptions.facts import uuid_array
+from apps.subscriptions.models import RecalculationRun, RenewalModel, RenewalPrediction, Subscription
 from apps.subscriptions.models.scores import RiskLevel
 from apps.subscriptions.people import keepers
 from apps.subscriptions.prediction import store
-from apps.subscriptions.prediction.features import FEATURES, INTERVAL_DAYS, Try, known, values
+from apps.subscriptions.prediction.features import FEATURES, INTERVAL_DAYS, REMEMBERED, Renewal, values
 from apps.subscriptions.prediction.model import Matrix, Model
 from apps.subscriptions.prediction.train import LOOK_BACK
 
@@ -97,59 +98,87 @@ def _batches(since: datetime) -> Iterator[list[Subscription]]:
         last = batch[-1].pk
 
 
+# One row for each prediction, of which the alert stays as it was.
+_WRITE = """
+    INSERT INTO subscriptions_renewalprediction AS kept (subscription_id, model_id, chance, reasons, renewal_on, predicted_at)
+    SELECT subscription, %(model)s, chance, reasons, renewal_on, %(now)s
+    FROM json_to_recordset(%(rows)s::json) AS new(subscription uuid, chance float8, reasons jsonb, renewal_on date)
+    ON CONFLICT (subscription_id) DO UPDATE SET model_id = EXCLUDED.model_id, chance = EXCLUDED.chance,
+        reasons = EXCLUDED.reasons, renewal_on = EXCLUDED.renewal_on, predicted_at = EXCLUDED.predicted_at
+"""
+
+
 def _predict(batch: list[Subscription], version: RenewalModel, model: Model, now: datetime) -> int:
-    tries = _tries([subscription.pk for subscription in batch], now)
-    with_history, rows = [], []
-    for subscription in batch:
-        days = INTERVAL_DAYS[subscription.interval]
-        past = known(tries.get(subscription.pk, []), at=now, interval_days=days)
-        if past:
-            with_history.append(subscription)
-            rows.append(values(past, amount=float(subscription.price), interval_days=days))
-    if not rows:
+    past = renewals({one.pk: INTERVAL_DAYS[one.interval] for one in batch}, at=now)
+    charged = [subscription for subscription in batch if subscription.pk in past]
+    if not charged:
         return 0
-    matrix = np.array(rows, dtype=np.float64)
+    matrix = np.array(
+        [
+            values(past[one.pk], amount=float(one.price), interval_days=INTERVAL_DAYS[one.interval])
+            for one in charged
+        ],
+        dtype=np.float64,
+    )  # fmt: skip
     chances, parts = model.predict(matrix)
     made = [
-        RenewalPrediction(
-            subscription=subscription, model=version, chance=float(chances[n]), reasons=reasons(matrix[n], parts[n]),
-            renewal_on=subscription.renews_on, predicted_at=now,
-        )
-        for n, subscription in enumerate(with_history)
+        {
+            "subscription": str(subscription.pk), "chance": float(chances[n]), "reasons": reasons(matrix[n], parts[n]),
+            "renewal_on": subscription.renews_on.isoformat(),
+        }
+        for n, subscription in enumerate(charged)
     ]  # fmt: skip
-    # Its alert stays as it was: alerted_at is not among the fields.
-    RenewalPrediction.objects.bulk_create(
-        made,
-        update_conflicts=True,
-        unique_fields=["subscription"],
-        update_fields=["model", "chance", "reasons", "renewal_on", "predicted_at"],
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, {"model": version.pk, "now": now, "rows": json.dumps(made, allow_nan=False)})
     return len(made)
 
 
-def _tries(ids: Sequence[UUID], now: datetime) -> dict[UUID, list[Try]]:
-    rows = RenewalAttempt.objects.filter(
-        subscription__in=ids, attempt_date__gte=now - LOOK_BACK, attempt_date__lt=now
-    ).order_by("subscription_id", "attempt_date")
-    columns = rows.values_list("subscription_id", "renewal_on", "attempt_date", "success", "decline_kind", "amount")
+# What features.known() does with tries: each renewal from its tries, the newest of them, oldest first.
+_RENEWALS = """
+    SELECT subscription_id, json_agg(
+        json_build_array(paid IS NULL, tries, extract(epoch FROM coalesce(paid, %(at)s) - day)::float8, hard, amount::float8)
+        ORDER BY day)::text
+    FROM (
+        SELECT subscription_id, renewal_on::timestamp AT TIME ZONE 'UTC' AS day, count(*) AS tries,
+            min(attempt_date) FILTER (WHERE success) AS paid, bool_or(decline_kind = 'hard') AS hard,
+            (array_agg(amount ORDER BY attempt_date DESC))[1] AS amount,
+            row_number() OVER (PARTITION BY subscription_id ORDER BY renewal_on DESC) AS place
+        FROM subscription_renewal_attempts
+        WHERE subscription_id = ANY(%(ids)s::uuid[]) AND attempt_date >= %(since)s AND attempt_date < %(at)s
+        GROUP BY subscription_id, renewal_on
+    ) renewal
+    WHERE place <= %(most)s
+    GROUP BY subscription_id
+"""
+
+
+def renewals(interval_days: Mapping[UUID, int], *, at: datetime) -> dict[UUID, list[Renewal]]:
+    """The renewals of many subscriptions as known at a moment, oldest first, put together by the database.
+
+    Args:
+        interval_days: days between renewals, by subscription.
+    """
+    asked: dict[str, Any] = {"ids": uuid_array(interval_days), "at": at, "since": at - LOOK_BACK, "most": REMEMBERED}
+    with connection.cursor() as cursor:
+        cursor.execute(_RENEWALS, asked)
+        found = cursor.fetchall()
     return {
-        key: [Try(day, at, ok, kind == "hard", float(amount)) for _, day, at, ok, kind, amount in group]
-        for key, group in groupby(columns, key=_subscription)
+        key: [
+            Renewal(failed, tries, max(0.0, late / 86400 / interval_days[key]), hard, amount)
+            for failed, tries, late, hard, amount in json.loads(text)
+        ]
+        for key, text in found
     }
-
-
-def _subscription(row: tuple[UUID, Any, Any, Any, Any, Any]) -> UUID:
-    return row[0]
 
 
 def reasons(row: Matrix, parts: Matrix) -> list[dict[str, Any]]:
     """What moved a chance most, strongest first; ``effect`` is its part of the log odds, above 0 towards failing."""
-    titles, names = list(FEATURES.values()), list(FEATURES)
-    order = np.argsort(-np.abs(parts), kind="stable")[:REASONS]
+    names, given, effects = list(FEATURES), row.tolist(), parts.tolist()
+    order = sorted(range(len(names)), key=lambda n: -abs(effects[n]))[:REASONS]
     return [
-        {"feature": names[n], "title": titles[n], "value": round(float(row[n]), 3), "effect": round(float(parts[n]), 3)}
+        {"feature": names[n], "title": FEATURES[names[n]], "value": round(given[n], 3), "effect": round(effects[n], 3)}
         for n in order
-        if abs(parts[n]) >= SLIGHT
+        if abs(effects[n]) >= SLIGHT
     ]
 
 
