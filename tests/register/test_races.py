@@ -13,11 +13,11 @@ from django.db import connections
 from apps.core.decisions import verify
 from apps.core.models import Decision
 from apps.core.roles import Role
-from apps.register import acceptances, matrices, mitigations, risks
-from apps.register.models import Acceptance, MatrixVersion, Mitigation, Rating, Risk
+from apps.register import acceptances, documents, matrices, mitigations, reviews, risks
+from apps.register.models import Acceptance, MatrixVersion, Mitigation, Rating, RegisterReview, ReviewGate, Risk
 from apps.register.refusals import MitigationChanged, RiskChanged, WrongState
 from tests.core.factories import person
-from tests.register.factories import NOON, TESTS, a_mitigation, a_risk, a_scored_risk, three
+from tests.register.factories import NOON, TESTS, a_mitigation, a_risk, a_scored_risk, an_assessment, three
 
 pytestmark = pytest.mark.django_db(transaction=True)
 END = NOON.date() + timedelta(days=30)
@@ -187,3 +187,38 @@ def test_of_two_matrix_versions_that_saw_the_same_one_is_written() -> None:
     done, errors = split(at_once(write(1), write(2)))
     assert (len(done), [type(error) for error in errors]) == (1, [WrongState])
     assert MatrixVersion.objects.filter(matrix=first.matrix).count() == first.number + 1
+
+
+def test_of_two_approvers_of_a_version_one_decides() -> None:
+    row = an_assessment()
+    facts = {"seen_version": 1, "changes": "First issue.", "now": NOON}
+    version = documents.submit(assessment_id=row.pk, actor=person(Role.RISK_MANAGER), **facts)  # type: ignore[arg-type]
+    one, two = person(Role.RISK_MANAGER), person(Role.RISK_MANAGER)
+    done, errors = split(
+        at_once(
+            lambda: documents.approve(version_id=version.pk, actor=one, now=NOON),
+            lambda: documents.approve(version_id=version.pk, actor=two, now=NOON),
+        )
+    )
+    assert (len(done), [type(error) for error in errors]) == (1, [WrongState])
+
+
+def test_a_review_begun_twice_at_once_has_one_agenda() -> None:
+    review = reviews.ask_for(actor=person(Role.RISK_MANAGER), now=NOON, assessment=an_assessment())
+    people = [person(Role.RISK_MANAGER) for _ in range(2)]
+    begin = [lambda who=who: reviews.start(review_id=review.pk, actor=who, now=NOON) for who in people]
+    done, errors = split(at_once(*begin))
+    assert (len(done), errors) == (2, [])
+    assert review.points.count() == 1
+
+
+def test_two_planners_plan_each_review_once() -> None:
+    row = an_assessment()
+    ReviewGate.objects.create(assessment=row, name="Before the pilot", due_on=END)
+    risk = a_scored_risk(3, 3)
+    Risk.objects.filter(pk=risk.pk).update(next_review_on=NOON.date())
+    _, errors = split(at_once(*[lambda: reviews.plan(now=NOON)] * 3))
+    assert errors == []
+    planned = RegisterReview.objects.filter(assessment=row).values_list("gate__name", flat=True)
+    assert sorted(str(name) for name in planned) == ["Before the pilot", "None"]
+    assert RegisterReview.objects.filter(risk=risk).count() == 1
