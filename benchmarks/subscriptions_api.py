@@ -92,6 +92,8 @@ def fill(scores: int) -> dict[str, list[bytes]]:
         "list of 2 of 20 organisations": [request("/api/risk-score", operator)],
         "straightforward: an owner's list": [request("/plain/risk-score", user) for user, _ in theirs],
         "straightforward: list of all": [request("/plain/risk-score", manager)],
+        "straightforward: list of 2 of 20 organisations": [request("/plain/risk-score", operator)],
+        "straightforward: an owner's score": [request(f"/plain/risk-score/{pk}", user) for user, pk in theirs],
     }
     connection.close()
     return made
@@ -174,10 +176,13 @@ def run(options: argparse.Namespace) -> None:
             try:
                 intake.wait_for(port)
                 measure(port, made, options)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                ended = web.poll()
+                state = "runs" if ended is None else f"ended with {ended}"
+                words = (folder / "web.log").read_text()[-3000:] or "nothing"
+                raise SystemExit(f"The server did not answer ({error!r}). It {state} and said:\n{words}") from error
             finally:
                 intake.stop(web)
-                if os.environ.get("BENCH_LOGS"):
-                    print((folder / "web.log").read_text()[-3000:])
 
 
 def main() -> None:
