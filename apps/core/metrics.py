@@ -29,6 +29,8 @@ from apps.core.addresses import is_this_machine
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUEUES = ("celery",)
+PROBE = "riskdesk.probe"
+"""In the WSGI variables of requests that the product makes to itself; nobody waits for their answers."""
 
 http_seconds = Histogram(
     "riskdesk_http_request_seconds",
@@ -139,7 +141,7 @@ def metrics_middleware(get_response: Answering | Callable[[HttpRequest], Awaitab
 
 
 def _observe(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-    if request.path.startswith(settings.STATIC_URL):
+    if request.path.startswith(settings.STATIC_URL) or PROBE in request.META:
         return
     match = request.resolver_match
     view = (match.view_name or match._func_path) if match else "unmatched"  # never the path: its values have no end

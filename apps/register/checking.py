@@ -91,6 +91,7 @@ class Check:
         every: its cadence.
         settings: schema of its limits; the form of their versions is made from it.
         mitigation: what to do when it fails, for the card.
+        later: a fresh start leaves it to the schedule, because it takes long or looks at programs that do not run yet.
     """
 
     slug: str
@@ -99,6 +100,7 @@ class Check:
     look: Look[Any]
     settings: type[CheckSettings] = CheckSettings
     mitigation: str = ""
+    later: bool = False
 
     @property
     def description(self) -> str:

@@ -23,6 +23,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from apps.core.metrics import PROBE
 from apps.core.models import ApiToken, User
 
 TIMEOUT_SECONDS = 5.0
@@ -88,8 +89,8 @@ class RunningSite:
         return self._http("GET", path, headers or {}, None)
 
     def _http(self, method: str, path: str, headers: Mapping[str, str], secure: bool | None) -> Reply:
-        base = settings.PROBE_URL or settings.SITE_URL
         scheme = "https" if _is_secure(secure) else "http"
+        base = settings.PROBE_URL or urlsplit(settings.SITE_URL)._replace(scheme=scheme).geturl()
         # Behind the proxy's back it is we who say by which scheme the client came.
         known = {
             "Host": urlsplit(settings.SITE_URL).netloc,
@@ -133,7 +134,7 @@ def in_process(
     from django.test import Client  # heavy, and only wanted here
 
     known = {"host": urlsplit(settings.SITE_URL).netloc, **(headers or {})}
-    client = Client(raise_request_exception=False, REMOTE_ADDR=address)
+    client = Client(raise_request_exception=False, REMOTE_ADDR=address, **{PROBE: "1"})
     if person is not None:
         client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
     # In a context of its own: the site binds the request's id to the log and forgets what was bound before.

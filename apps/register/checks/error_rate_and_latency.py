@@ -56,6 +56,7 @@ class Reading:
     title="Requests succeed, and are answered quickly",
     every=timedelta(minutes=10),
     settings=Settings,
+    later=True,
     mitigation="See riskdesk_http_request_seconds by view, the log for exceptions, and the database for slow queries.",
 )
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:

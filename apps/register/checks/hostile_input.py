@@ -34,6 +34,7 @@ class Settings(CheckSettings):
     title="Malformed and hostile input is refused",
     every=timedelta(days=1),
     settings=Settings,
+    later=True,
     mitigation="See the address in the evidence: validate what it takes, and pass values to SQL as parameters.",
 )
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:

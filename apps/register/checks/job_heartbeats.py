@@ -29,6 +29,7 @@ class Settings(CheckSettings):
     title="Every scheduled job runs on time",
     every=timedelta(minutes=5),
     settings=Settings,
+    later=True,
     mitigation="Follow the runbook “Monitoring is down”: beat starts the jobs, workers run them, Valkey passes them on.",
 )
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:

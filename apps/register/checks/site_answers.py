@@ -24,6 +24,7 @@ class Settings(CheckSettings):
     title="The site answers and has what it needs",
     every=timedelta(minutes=5),
     settings=Settings,
+    later=True,
     mitigation="See which part /health/ready names, and the web server's log; PROBE_URL must lead to the web server.",
 )
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:

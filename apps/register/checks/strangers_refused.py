@@ -30,6 +30,7 @@ class Settings(CheckSettings):
     title="Who has not signed in sees nothing",
     every=timedelta(hours=6),
     settings=Settings,
+    later=True,
     mitigation="Give the view its permission: a ScopedAdmin, or a DRF view with the default permission classes.",
 )
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:

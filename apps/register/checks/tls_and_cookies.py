@@ -37,7 +37,8 @@ def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
     )
     cookies = {}
     for name, cookie in reply.cookies.items():
-        cookies[name] = {key: cookie[key] for key in ("secure", "httponly", "samesite")}
+        flags = {key: bool(cookie[key]) for key in ("secure", "httponly")}
+        cookies[name] = {**flags, "samesite": cookie["samesite"] or "not set"}
         if not cookie["secure"]:
             failures.append(f"The cookie {name} may be sent without TLS.")
         if not cookie["httponly"]:

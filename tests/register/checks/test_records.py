@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 import structlog
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
@@ -25,6 +26,7 @@ from apps.core.models import ApiToken, Decision
 from apps.core.roles import Role, sync_roles
 from apps.register import reported
 from apps.register.checks import dependencies_pinned, redaction_active
+from apps.register.management.commands import record_restore_test
 from tests.core.factories import UserFactory, person
 from tests.orders.factories import StoreFactory
 from tests.register.looking import NOON, look
@@ -361,6 +363,27 @@ def test_restore_test() -> None:
     later = now + HOUR
     reported.report("restore_test", happened_at=later, facts={"whole": False}, now=later)
     assert "was not whole" in look("restore-test", now=now + DAY).summary
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_whole_restore_is_seen_as_such_and_one_of_another_history_is_not() -> None:
+    """The restored database stands beside ours; here ours is read over a second connection, as a perfect copy would be."""
+    UserFactory()
+    with transaction.atomic():
+        decided()
+    options = connection.get_connection_params()
+    given = {key: options[key] for key in ("dbname", "user", "host") if options.get(key)}
+    with psycopg.connect(**given) as there:
+        problems, facts = record_restore_test._compared(there)
+        assert problems == []
+        assert facts["decisions"] == Decision.objects.count()
+        there.execute("ALTER TABLE core_decision DISABLE TRIGGER USER")
+        there.execute("UPDATE core_decision SET hash = repeat('0', 64)")
+        there.execute("DROP TABLE core_delivery CASCADE")
+        problems, _ = record_restore_test._compared(there)
+        there.rollback()
+    assert problems[0] == "1 tables are missing, such as core_delivery"
+    assert "is no entry of ours" in problems[1]
 
 
 def test_a_restore_test_is_of_another_database() -> None:
