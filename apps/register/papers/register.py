@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Prefetch
 
-from apps.register.models import Mitigation, Provision, Rating, Risk, RiskAssessment
+from apps.register.models import MatrixVersion, Mitigation, Provision, Rating, Risk, RiskAssessment
 from apps.register.papers.shapes import (
     KINDS,
     Paper,
@@ -106,12 +106,14 @@ def rows_of(assessment: RiskAssessment) -> Any:
     """The assessment's risks in order, with all that a paper says of them."""
     return (
         Risk.objects.filter(assessment=assessment)
-        .select_related("category", "owner")
         .prefetch_related(
-            Prefetch("ratings", Rating.objects.filter(latest=True).select_related("matrix__matrix"), "latest_ratings"),
+            # Categories, owners and matrices are few and come once; joined, each row would make its own of them.
+            "category",
+            "owner",
+            Prefetch("ratings", Rating.objects.filter(latest=True).order_by(), "latest_ratings"),
             Prefetch(
                 "mitigations",
-                Mitigation.objects.select_related("owner").prefetch_related("controls").order_by("position", "id"),
+                Mitigation.objects.prefetch_related("owner", "controls").order_by("position", "id"),
                 "all_mitigations",
             ),
             "links",
@@ -122,7 +124,11 @@ def rows_of(assessment: RiskAssessment) -> Any:
 
 def held(assessment: RiskAssessment) -> Iterator[Held]:
     """The assessment's risks in order, read in batches by one query for each kind of row."""
+    matrices = {row.pk: row for row in MatrixVersion.objects.select_related("matrix")}
     for row in rows_of(assessment).iterator(chunk_size=BATCH):
+        for rating in row.latest_ratings:
+            if rating.matrix_id in matrices:  # else it was written after they were read, and is fetched on its own
+                rating.matrix = matrices[rating.matrix_id]
         yield Held(row, risk_of(row, assessment.slug), row.all_mitigations)
 
 
