@@ -46,6 +46,7 @@ from apps.escalation.ladder import (
 from apps.escalation.models import Clock, FlagEvent, RiskFlag
 from apps.escalation.notices import ask_feedback
 from apps.escalation.rungs import circle, tell_of_step
+from apps.escalation.tagging import tag_tickets
 from apps.register.services import record_risk
 
 __all__ = [
@@ -134,6 +135,8 @@ def raise_flag(
         facts = {"level": level, "protocol": protocol.number, **keeper.facts}
         write_event(flag, Kind.RAISED, raised_by, now, description, **facts)
         steps.begin(flag, protocol, now, actor=raised_by, dedupe_key=f"risk_flag:{flag.pk}", news="Risk flag")
+        if not proposed:
+            tag_tickets(flag, actor=raised_by, now=now)
         outgoing.publish(outgoing.of_flag(flag, "flag.raised", "raised", now))
         record(entry(flag, raised_by or SYSTEM, "risk_flag_raised", description, source=source))
     return flag
@@ -190,6 +193,8 @@ def move(
         news=flag.get_step_display(),
         looked_at=chosen.source == flag.step,
     )
+    if facts["before"] == RiskFlag.Step.PROPOSED and flag.step not in ENDS:
+        tag_tickets(flag, actor=actor, now=now)
     if flag.step in ENDS:
         ask_feedback(flag)
     outgoing.publish(outgoing.of_flag(flag, "flag.moved", str(event.pk), now))
@@ -234,6 +239,8 @@ def change_level(*, flag_id: int, seen_version: int, level: int, reason: str, ac
         flag.save(update_fields=["level", "version", "step", "step_since"])
         event = write_event(flag, Kind.LEVEL, actor, now, reason, **facts, step=[before_step, target.value])
         steps.begin(flag, protocol, now, actor=actor, dedupe_key=key, news="Level changed")
+    if flag.step != RiskFlag.Step.PROPOSED:
+        tag_tickets(flag, actor=actor, now=now)
     outgoing.publish(outgoing.of_flag(flag, "flag.level_changed", str(event.pk), now))
     record(entry(flag, actor, "risk_flag_level_changed", reason, before=before, event=event.pk))
     return flag
