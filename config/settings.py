@@ -270,6 +270,13 @@ SPECTACULAR_SETTINGS = {
         "TicketStatus": "apps.escalation.models.Ticket.Status",
         "FlagStatus": "apps.escalation.models.RiskFlag.Status",
         "ClockStatus": "apps.escalation.models.Clock.Status",
+        "RiskStatus": "apps.register.models.Risk.Status",
+        "AssessmentStatus": "apps.register.models.RiskAssessment.Status",
+        "MitigationStatus": "apps.register.models.Mitigation.Status",
+        "AttestationOutcome": "apps.register.models.Attestation.Outcome",
+        "CardOutcome": "apps.actions.models.ActionCard.Outcome",
+        "RatingKind": "apps.register.models.Rating.Kind",
+        "ControlKind": "apps.register.models.Control.Kind",
     },
 }
 

@@ -11,6 +11,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
     path("api/", include("apps.actions.urls")),
     path("api/", include("apps.escalation.urls")),
+    path("api/", include("apps.register.urls")),
     path("api/", include("apps.subscriptions.urls")),
     path("api/", include("apps.core.api_urls")),
     path("admin/", admin.site.urls),

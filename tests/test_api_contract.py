@@ -32,6 +32,8 @@ from apps.subscriptions import scores
 from apps.subscriptions.models import RecalculationRun
 from tests.core.factories import PASSWORD, person
 from tests.escalation.factories import raised, ticket
+from tests.register.desk import an_acceptance
+from tests.register.factories import a_control, a_mitigation, a_risk
 from tests.subscriptions.factories import ApprovalFactory, BalanceFactory, RenewalAttemptFactory, SubscriptionFactory
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +87,11 @@ TESTED = {
     "POST /api/tickets/{ticket_id}/transition", "POST /api/tickets/{ticket_id}/merge",
     "GET /api/flags", "POST /api/flags", "GET /api/flags/{flag_id}", "POST /api/flags/{flag_id}/transition",
     "POST /api/flags/{flag_id}/acknowledge", "POST /api/flags/{flag_id}/level", "POST /api/flags/{flag_id}/note",
+    "GET /api/risks", "POST /api/risks", "GET /api/risks/{risk_id}", "PATCH /api/risks/{risk_id}",
+    "POST /api/risks/{risk_id}/ratings", "POST /api/risks/{risk_id}/status", "POST /api/risks/{risk_id}/acceptances",
+    "POST /api/risks/{risk_id}/mitigations", "POST /api/acceptances/{acceptance_id}/decide",
+    "GET /api/mitigations/{mitigation_id}", "PATCH /api/mitigations/{mitigation_id}", "GET /api/controls",
+    "POST /api/controls/{control_id}/attestations", "GET /api/assessments",
     "GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{token_id}",
 }  # fmt: skip
 
@@ -120,6 +127,10 @@ MADE: dict[str, Callable[[], list[str]]] = {
     "run_id": runs,
     "token_id": lambda: [NOWHERE],
     "ticket_id": lambda: [*[str(ticket().pk) for _ in range(3)], "999999"],
+    "risk_id": lambda: [*[str(a_risk().pk) for _ in range(3)], "999999"],
+    "acceptance_id": lambda: [*[str(an_acceptance().pk) for _ in range(3)], "999999"],
+    "mitigation_id": lambda: [*[str(a_mitigation(a_risk()).pk) for _ in range(3)], "999999"],
+    "control_id": lambda: [*[str(a_control().pk) for _ in range(3)], "999999"],
     "flag_id": lambda: [*[str(raised(level=level).pk) for level in (2, 3, 5)], "999999"],
 }
 
