@@ -134,7 +134,8 @@ def in_process(
     from django.test import Client  # heavy, and only wanted here
 
     known = {"host": urlsplit(settings.SITE_URL).netloc, **(headers or {})}
-    client = Client(raise_request_exception=False, REMOTE_ADDR=address, **{PROBE: "1"})
+    variables: dict[str, Any] = {"REMOTE_ADDR": address, PROBE: "1"}
+    client = Client(raise_request_exception=False, **variables)
     if person is not None:
         client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
     # In a context of its own: the site binds the request's id to the log and forgets what was bound before.
