@@ -147,3 +147,14 @@ def test_predictions_show_chance_reasons_and_what_the_rules_say(client) -> None:
     low = client.get(url("renewalprediction_changelist"), {"rules": "low"})
     assert low.context["cl"].result_count == 0
     assert client.get(url("renewalprediction_changelist"), {"rules": "x"}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["renewalprediction", "renewalmodel"])
+def test_without_a_model_the_pages_say_how_to_get_one(client, name) -> None:
+    signed_in(client, Role.ADMINISTRATOR)
+    assert "manage.py train_renewal_model" in client.get(url(f"{name}_changelist")).content.decode()
+
+
+def test_without_a_version_the_page_says_which_policy_holds(client) -> None:
+    shown = signed_in(client, Role.RISK_MANAGER).get(url("retrypolicyversion_changelist")).content.decode()
+    assert "After 24, 72, 120, 168 h; at most 15 tries in 30 days; up to 28 days" in shown

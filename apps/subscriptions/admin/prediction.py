@@ -25,6 +25,7 @@ class RenewalModelAdmin(ReadOnlyAdmin):
 
     list_display = ["version", "state", "trained_at", "rows", "model_figures", "rule_figures", "threshold"]
     list_filter = ["active"]
+    change_list_template = "subscriptions/predictions.html"
     sortable_by: ClassVar[list[str]] = []
     actions = ["use_this"]
     fields = [
@@ -108,6 +109,7 @@ class RenewalPredictionAdmin(SubscriptionData):
     """The chance that each next renewal fails, worst first."""
 
     list_display_links = ["renewal_on"]
+    change_list_template = "subscriptions/predictions.html"
     list_display = ["of", "likely", "rules_say", "why", "renewal_on", "predicted", "alerted"]
     list_filter = [RulesFilter, OrganisationFilter]
     list_select_related = ["subscription__risk_score", "model"]
