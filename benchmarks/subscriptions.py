@@ -5,8 +5,8 @@
 For each size a scratch database ``bench_subscriptions`` is made on the server of ``DATABASE_URL``, filled by SQL, and
 dropped at the end. Measured, each in a process of its own, so that its peak memory is its own: the first recalculation of
 all with the default batch size, which writes every score; that of the next day with each batch size; one calculation
-through the service; and the straightforward version (load the objects of one subscription, judge, save) on a sample of the
-same rows, extrapolated. Attempts lie in the table in the order of their days, not of their subscriptions, as they would.
+through the service; the straightforward version (load the objects of one subscription, judge, save) on a sample of the
+same rows, extrapolated; and predicting the next renewal of each, beside the straightforward way. Attempts lie in the table in the order of their days, not of their subscriptions, as they would.
 """
 
 from __future__ import annotations
@@ -212,6 +212,68 @@ def plain(size: int) -> dict[str, Any]:
     return {"seconds": seconds * size / len(sample), "sample": len(sample), "per second": round(len(sample) / seconds)}
 
 
+def forest() -> Any:
+    """A model of the size that training makes, of chance: how long predicting takes does not depend on what was learned."""
+    import numpy as np
+
+    from apps.subscriptions.prediction.features import FEATURES
+    from apps.subscriptions.prediction.learn import Data, learn
+
+    random = np.random.default_rng(1)
+    rows = random.random((6_000, len(FEATURES)))
+    failed = random.random(len(rows)) < 0.1 + 0.25 * rows[:, 1]
+    data = Data(rows=rows, failed=failed, at=np.arange(len(rows), dtype=float), names=tuple(FEATURES), settle=0)
+    return learn(data, threshold=0.99).model
+
+
+def predictions() -> dict[str, Any]:
+    """The chance that the next renewal fails, for all."""
+    import tempfile
+
+    from django.conf import settings
+
+    from apps.subscriptions.models import RenewalModel
+    from apps.subscriptions.prediction import predict, store
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings.RENEWAL_MODEL_DIR = folder
+        name, digest = store.write(forest(), 1)
+        RenewalModel.objects.create(
+            version=1, file=name, sha256=digest, trained_at=NOW, rows=0, metrics={}, observed_until=NOW, active=True,
+            threshold=0.99,
+        )  # fmt: skip
+        cpu, begun = time.process_time(), time.monotonic()
+        done = predict.predict_all(now=NOW).subscriptions
+    seconds = time.monotonic() - begun
+    return {"seconds": seconds, "done": done, "predicting cpu": round(time.process_time() - cpu, 2)}
+
+
+def plain_predictions(size: int) -> dict[str, Any]:
+    """The same for one subscription after the other by the ORM, on a sample."""
+    import numpy as np
+
+    from apps.subscriptions.models import RenewalModel, RenewalPrediction, Subscription
+    from apps.subscriptions.prediction.features import INTERVAL_DAYS, Try, known, values
+
+    model, version = forest(), RenewalModel.objects.get()
+    sample = list(Subscription.objects.values_list("pk", flat=True)[:PLAIN])
+    cpu, begun = time.process_time(), time.monotonic()
+    for pk in sample:
+        one = Subscription.objects.get(pk=pk)
+        days = INTERVAL_DAYS[one.interval]
+        tries = [
+            Try(each.renewal_on, each.attempt_date, each.success, each.decline_kind == "hard", float(each.amount))
+            for each in one.renewal_attempts.filter(attempt_date__lt=NOW)
+        ]
+        row = np.array([values(known(tries, at=NOW, interval_days=days), amount=float(one.price), interval_days=days)])
+        chance = float(model.predict(row)[0][0])
+        wanted = {"model": version, "chance": chance, "renewal_on": one.renews_on, "predicted_at": NOW}
+        RenewalPrediction.objects.update_or_create(subscription=one, defaults=wanted)
+    part = size / len(sample)
+    cpu = (time.process_time() - cpu) * part
+    return {"seconds": (time.monotonic() - begun) * part, "sample": len(sample), "predicting cpu": round(cpu, 2)}
+
+
 def backend_seconds() -> float | None:
     """Processor time of this connection's server process, where it runs on this machine."""
     from django.db import connection
@@ -232,7 +294,9 @@ def measured(url: str, name: str, *numbers: int) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-MEASURES = {"run": recalculate, "single": single, "plain": plain}
+MEASURES = {
+    "run": recalculate, "single": single, "plain": plain, "predict": predictions, "plain predict": plain_predictions,
+}  # fmt: skip
 
 
 def report(title: str, result: dict[str, Any]) -> None:
@@ -252,6 +316,8 @@ def run(url: str, size: int, attempts: int, batches: list[int]) -> None:
             report(f"the next day, batches of {batch:,}", measured(target, "run", day, batch))
         report(f"one at a time, {SINGLE} of them", measured(target, "single"))
         report("straightforward, extrapolated", measured(target, "plain", size))
+        report("predicting all next renewals", measured(target, "predict"))
+        report("straightforward, extrapolated", measured(target, "plain predict", size))
     finally:
         administer(url, f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
 

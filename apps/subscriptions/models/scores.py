@@ -121,6 +121,11 @@ class RiskScoreHistory(models.Model):
         indexes = [
             models.Index(fields=["subscription", "-calculated_at"], name="scorehistory_of"),
             models.Index(fields=["calculated_at"], name="scorehistory_time"),
+            models.Index(
+                fields=["calculated_at"],
+                condition=Q(risk_level="HIGH") | Q(previous_level="HIGH"),
+                name="scorehistory_high",
+            ),
         ]
 
     def __str__(self) -> str:
