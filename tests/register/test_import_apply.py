@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from auditlog.models import LogEntry
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.core.decisions import system
 from apps.core.models import Decision, User
@@ -289,3 +291,23 @@ def test_a_file_without_a_risk_is_refused() -> None:
     with pytest.raises(BadPaper, match="No risk was found"):
         looked_at("# Title\n\nWords.\n")
     assert not RiskImport.objects.exists()
+
+
+def many(number: int) -> str:
+    risks = "".join(f"{place}. **Thing {place}**\n   - Impact: High\n   - Probability: Low\n   - Mitigation: a; b\n" for place in range(1, number + 1))  # fmt: skip
+    return f"## Technical Risks\n\n{risks}"
+
+
+def test_many_risks_take_hardly_more_queries_than_few_and_tell_how_far_they_are() -> None:
+    counts, heard = [], []
+    for number in (20, 400):
+        row = looked_at(many(number), f"many-{number}.md")
+        with CaptureQueriesContext(connection) as queries:
+            apply(
+                import_id=row.pk, seen=row.register_version, actor=system("test"), now=NOW,
+                progress=lambda done, total: heard.append((done, total)),
+            )  # fmt: skip
+        counts.append(len(queries))
+    assert Risk.objects.count() == 420
+    assert counts[1] <= counts[0] + 5
+    assert heard == [(20, 20), (400, 400)]
