@@ -159,7 +159,8 @@ class CellFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         value = request.GET.get(self.parameter_name, "")
         read = CELL.fullmatch(value)
-        return [(value, self._words(*read.groups()))] if read else []
+        words = self._words(*read.groups()) if read else "No such cell"
+        return [(value, words)] if value else []
 
     def has_output(self) -> bool:
         return bool(self.lookup_choices)
