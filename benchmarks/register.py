@@ -35,7 +35,7 @@ _RISKS = """
 """
 _RATINGS = """
     INSERT INTO register_rating (risk_id, kind, matrix_id, probability, impact, level, severity, reason, rated_at, latest)
-    SELECT id, kind, %s, p, i, (%s::jsonb -> (p - 1)) ->> (i - 1), round(100.0 * p * i / 25), 'Seen.', now(), true
+    SELECT id, kind, %s, p, i, (%s::jsonb -> (p - 1)::int) ->> (i - 1)::int, round(100.0 * p * i / 25), 'Seen.', now(), true
     FROM register_risk CROSS JOIN unnest(ARRAY['inherent', 'current', 'residual']) WITH ORDINALITY AS kinds(kind, place)
     CROSS JOIN LATERAL (SELECT 1 + (id * 7 + place) %% 5 AS p, 1 + (id / 5 + place * 3) %% 5 AS i) AS steps
 """
@@ -83,7 +83,7 @@ def fill(risks: int) -> int:
 
     scopes = [Scope.objects.create(slug=f"bench-{n}", name=f"Bench {n}") for n in range(20)]
     for role in ("Risk Manager", "Support Manager"):
-        user = User.objects.create(username=role, is_staff=True)
+        user = User.objects.create(username=role, email=f"{role[:4]}@example.com", is_staff=True)
         user.groups.add(Group.objects.get(name=role))
         for scope in scopes[:2] if role == "Support Manager" else ():
             assign_perm("core.work_in_scope", user, scope)
