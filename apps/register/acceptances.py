@@ -33,7 +33,7 @@ from apps.register.refusals import (
     OwnRequest,
     WrongState,
 )
-from apps.register.rights import Actor, clean, demand, locked_risk, may, said
+from apps.register.rights import Actor, demand, kept, locked_risk, may, said
 
 REQUEST = "register.add_acceptance"
 DECIDE = "register.decide_acceptance"
@@ -112,7 +112,7 @@ def request(
     if open_one and (open_one.requested_by, open_one.expires_on, open_one.reason) == (
         actor,
         expires_on,
-        clean(reason),
+        kept(reason),
     ):
         return open_one
     bind(risk, seen_version)

@@ -10,12 +10,14 @@ from django.db import transaction
 
 from apps.core.audit import said_by
 from apps.core.decisions import Entry, record
+from apps.core.models import User
+from apps.core.scope import may_work_in
 from apps.register.binding import apply_changes
 from apps.register.differences import differences_since
 from apps.register.models import ReviewGate, RiskAssessment
-from apps.register.refusals import AssessmentChanged, MissingInformation, NotFound
+from apps.register.refusals import AssessmentChanged, MissingInformation, NotAllowed, NotFound
 from apps.register.reviews import plan_assessment
-from apps.register.rights import LOG, Actor, demand, said, sees
+from apps.register.rights import LOG, Actor, demand, kept, said, sees
 
 CHANGE = "register.change_riskassessment"
 EDITABLE = (
@@ -50,10 +52,12 @@ def edit_assessment(
     changed = apply_changes(row, changes, EDITABLE)
     if not changed:
         return row
+    if isinstance(actor, User) and not may_work_in(actor, row.scope):
+        raise NotAllowed
     if "phase" in changed:
         reason = said(reason, "reason", "Why it enters another phase.")
     row.version += 1
-    with said_by(actor, reason):
+    with said_by(actor, kept(reason)):
         row.save(update_fields=[*changed, "version"])
     if {"phase", "review_every_days", "status"} & set(changed):
         plan_assessment(row)
@@ -85,7 +89,7 @@ def plan_gate(
     gate, created = ReviewGate.objects.get_or_create(assessment=row, name=name, defaults={"due_on": due_on})
     if not created and gate.due_on != due_on:
         gate.due_on = due_on
-        with said_by(actor, reason):
+        with said_by(actor, kept(reason)):
             gate.save(update_fields=["due_on"])
     plan_assessment(row)
     return gate

@@ -13,7 +13,10 @@ from apps.core.decisions import Entry
 from apps.register.differences import differences_since
 from apps.register.models import Risk
 from apps.register.refusals import MissingInformation, RiskChanged
-from apps.register.rights import LOG, Actor, clean
+from apps.register.rights import LOG, Actor, kept, within
+
+MAX_FIELD = 50_000
+"""Characters of a field that has no limit of its own; an assessment's overview is the longest."""
 
 
 def bind(risk: Risk, seen_version: int) -> None:
@@ -37,7 +40,7 @@ def apply_changes(thing: models.Model, changes: Mapping[str, Any], editable: Col
         raise MissingInformation(fields={name: ["This is not edited here."] for name in strange})
     changed = []
     for name, value in changes.items():
-        value = clean(value) if isinstance(value, str) else value
+        value = within({name: value}, MAX_FIELD)[name] if isinstance(value, str) else value
         if getattr(thing, name) != value:
             _set(thing, name, value)
             changed.append(name)
@@ -68,7 +71,7 @@ def check_fields(thing: models.Model, names: Collection[str]) -> None:
 def save_risk(risk: Risk, fields: Collection[str], actor: Actor, reason: str, **facts: Any) -> None:
     """Save some fields of a locked risk as its next version; the trail says who, why, and further facts."""
     risk.version += 1
-    with said_by(actor, clean(reason), **facts):
+    with said_by(actor, kept(reason), **facts):
         risk.save(update_fields=[*fields, "version"])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
@@ -19,18 +20,20 @@ from apps.core.audit import said_by
 from apps.core.decisions import Entry, record
 from apps.core.models import User
 from apps.core.notifications import News, notify_many
+from apps.core.redaction import redact
 from apps.register import evidence
 from apps.register.binding import apply_changes, check_fields
 from apps.register.differences import differences_since
 from apps.register.models import Attestation, CheckResult, Control, Mitigation, Risk
 from apps.register.refusals import ControlChanged, MissingInformation, NotAllowed, NotFound, WrongState
-from apps.register.rights import LOG, Actor, demand, may_attest, may_with_mitigation, said
+from apps.register.rights import LOG, Actor, demand, kept, may_attest, may_with_mitigation, said
 
 ADD = "register.add_control"
 CHANGE = "register.change_control"
 EDITABLE = ("title", "description", "check_slug", "kind", "every_days", "owner_role", "owner", "active")
 MACHINE, PERSON, NOBODY = "machine", "person", "nobody"
 Kind = Control.Kind
+LONGEST_DAYS = 3660
 
 
 @transaction.atomic
@@ -92,6 +95,8 @@ def edit(
 
 
 def _fits(control: Control) -> None:
+    if not 1 <= control.every_days <= LONGEST_DAYS:
+        raise MissingInformation(fields={"every_days": [f"From 1 to {LONGEST_DAYS} days."]})
     if (control.kind == Kind.CHECKED) != bool(control.check_slug):
         raise MissingInformation(fields={"check_slug": ["A checked control names its check, an attested one none."]})
 
@@ -104,7 +109,7 @@ def link(*, control_id: int, mitigation_id: int, actor: Actor, reason: str = "")
         NotFound, NotAllowed: nothing was done.
     """
     mitigation, control = _pair(control_id, mitigation_id, actor)
-    with said_by(actor, reason):
+    with said_by(actor, kept(reason)):
         mitigation.controls.add(control)
 
 
@@ -190,6 +195,10 @@ def _checked_link(link: str) -> str:
             URLValidator(schemes=["http", "https"])(link)
         except ValidationError:
             raise MissingInformation(fields={"evidence_link": ["An http or https address."]}) from None
+        if urlsplit(link).username is not None or redact(link, "contact").masked:
+            raise MissingInformation(
+                fields={"evidence_link": ["An address without a password or another secret in it."]}
+            )
         if len(link) > 500:
             raise MissingInformation(fields={"evidence_link": ["At most 500 characters."]})
     return link

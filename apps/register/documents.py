@@ -24,7 +24,7 @@ from apps.register.assessments import entry, locked
 from apps.register.models import AssessmentVersion, RiskAssessment
 from apps.register.papers.register import head_of, held
 from apps.register.refusals import Difference, MissingInformation, NotFound, OwnRequest, VersionOutdated, WrongState
-from apps.register.rights import said
+from apps.register.rights import kept, said
 
 SUBMIT = "register.add_assessmentversion"
 APPROVE = "register.approve_riskassessment"
@@ -108,6 +108,7 @@ def approve(
     found = compare(version.content, content_of(row))
     if found or seen_digest not in ("", version.digest):
         raise VersionOutdated(row.version, found)
+    reason = kept(reason)
     with said_by(actor, reason):
         for before in row.versions.filter(state=State.APPROVED):
             before.state = State.SUPERSEDED

@@ -22,6 +22,7 @@ from apps.core.notifications import notify
 from apps.core.roles import Role, people_with
 from apps.core.scope import may_work_in
 from apps.register.models import CommunicationTemplate, Incident, IncidentEvent, PostIncidentReview, Risk
+from apps.register.rights import kept
 
 Stage, Kind = Incident.Stage, IncidentEvent.Kind
 HANDLE = "register.change_incident"
@@ -101,11 +102,12 @@ def open_incident(
         NotYours: the person opens no incidents, or does not work in the scope.
         IncompleteIncident: title or description is missing, or the severity, a time or a link is none.
     """
+    title = kept(title)
     if not actor.has_perm(OPEN) or not may_work_in(actor, scope):
         raise NotYours
     _check_facts(title, severity, started_at, now, links)
     incident = Incident.objects.create(
-        reference=_next_reference(), title=title.strip(), description=said(description, "description", "Describe it."),
+        reference=_next_reference(), title=title, description=said(description, "description", "Describe it."),
         severity=severity, scope=scope, lead=lead or actor, started_at=started_at, opened_at=now, opened_by=actor,
         links=list(dict.fromkeys(links)),
     )  # fmt: skip
@@ -122,7 +124,7 @@ def open_incident(
 
 
 def _check_facts(title: str, severity: int, started_at: datetime, now: datetime, links: Sequence[str]) -> None:
-    if not title.strip() or len(title.strip()) > 200:
+    if not 0 < len(title) <= 200:
         raise IncompleteIncident(fields={"title": ["Say what happened, in at most 200 characters."]})
     if not 1 <= severity <= 5:
         raise IncompleteIncident(fields={"severity": ["From 1 (Minimal) to 5 (Critical)."]})
@@ -242,7 +244,9 @@ def send_message(
         IncompleteIncident: nobody is told, or the summary is missing.
     """
     incident = locked(incident_id, actor, None)
-    summary = said(summary, "summary", "Say where it stands.")
+    summary, next_update = said(summary, "summary", "Say where it stands."), kept(next_update)
+    if len(next_update) > 300:
+        raise IncompleteIncident(fields={"next_update": ["At most 300 characters."]})
     told = [one for one in recipients if may_work_in(one, incident.scope)]
     if not told:
         raise IncompleteIncident(fields={"recipients": ["Choose somebody who works in the incident's scope."]})
@@ -301,12 +305,12 @@ def locked(incident_id: int, actor: User, seen_version: int | None) -> Incident:
 
 
 def said(text: str, field: str, needed: str) -> str:
-    """A text that has to be there, trimmed.
+    """A text that has to be there, as it may be kept.
 
     Raises:
         IncompleteIncident: it is empty or too long.
     """
-    text = text.strip()
+    text = kept(text)
     if not text or len(text) > MAX_TEXT:
         raise IncompleteIncident(fields={field: [f"At most {MAX_TEXT} characters." if text else needed]})
     return text

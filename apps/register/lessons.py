@@ -26,6 +26,7 @@ from apps.register.incidents import (
     write_event,
 )
 from apps.register.models import Incident, PostIncidentReview, ProposedChange, Rating, Risk
+from apps.register.rights import clean, kept
 
 DECIDE = "register.change_proposedchange"
 State = ProposedChange.State
@@ -49,8 +50,8 @@ def hold_review(
     words = {
         "summary": said(summary, "summary", "Say what happened, in short."),
         "cause": said(cause, "cause", "Say what caused it."),
-        "went_well": went_well.strip(),
-        "went_badly": went_badly.strip(),
+        "went_well": _perhaps(went_well, "went_well"),
+        "went_badly": _perhaps(went_badly, "went_badly"),
     }
     review = PostIncidentReview.objects.filter(incident=incident).first()
     if review is None:
@@ -133,7 +134,12 @@ def decide(
     change.save(update_fields=["state", "decided_by", "decided_at", "decision_reason", "risk"])
     incident = change.review.incident
     write_event(
-        incident, Kind.CHANGE, actor, now, f"{change.get_state_display()}: {change}. {reason}", change=change.pk
+        incident,
+        Kind.CHANGE,
+        actor,
+        now,
+        f"{change.get_state_display()}: {change}. {change.decision_reason}",
+        change=change.pk,
     )
     record(
         Entry(
@@ -179,13 +185,18 @@ def _content(kind: str, given: dict[str, Any]) -> dict[str, Any]:
     title = said(str(given.get("title") or ""), "title", "Give it a title.")
     words = {
         "title": title,
-        "description": str(given.get("description") or ""),
-        "owner_role": str(given.get("owner_role") or ""),
+        "description": _perhaps(str(given.get("description") or ""), "description"),
+        "owner_role": clean(str(given.get("owner_role") or "")),
     }
     if kind == ProposedChange.Kind.NEW_MITIGATION:
         due = given.get("due_on")
         words["due_on"] = due.isoformat() if isinstance(due, date) else ""
     return words
+
+
+def _perhaps(text: str, field: str) -> str:
+    """A text that may be empty, as it may be kept."""
+    return said(text, field, "") if kept(text) else ""
 
 
 def _sees(risk: Risk | None, actor: User) -> bool:

@@ -24,8 +24,8 @@ from apps.register.refusals import MissingInformation, MitigationChanged, NotAll
 from apps.register.rights import (
     LOG,
     Actor,
-    clean,
     demand,
+    kept,
     may_with_assessment,
     may_with_mitigation,
     may_with_risk,
@@ -71,7 +71,7 @@ def add(
     check_fields(row, ("title", "progress", "status"))
     if row.status == Status.DONE:
         row.progress = 100
-    with said_by(actor, clean(reason) or "Added."):
+    with said_by(actor, kept(reason) or "Added."):
         row.save(force_insert=True)
     if row.owner and row.owner != actor:
         _tell_owner(row)
@@ -124,12 +124,12 @@ def update(
     if row.status != before and (row.status == Status.DROPPED or before in _ENDED):
         reason = said(reason, "reason", "Why it is dropped, or taken up again.")
     row.version += 1
-    with said_by(actor, clean(reason)):
+    with said_by(actor, kept(reason)):
         row.save(update_fields=[*changed, "version"])
     if "owner" in changed and row.owner and row.owner != actor:
         _tell_owner(row)
     if ended:
-        record(_entry(row, actor, clean(reason), before))
+        record(_entry(row, actor, kept(reason), before))
     return row
 
 

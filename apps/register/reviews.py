@@ -24,7 +24,7 @@ from apps.register.agenda import agenda
 from apps.register.minutes import minutes_of
 from apps.register.models import Rating, RegisterReview, ReviewGate, ReviewPoint, Risk, RiskAssessment
 from apps.register.refusals import MissingInformation, NotAllowed, NotDecided, NotFound, WrongState
-from apps.register.rights import LOG, clean, demand, may_review, said
+from apps.register.rights import LOG, demand, kept, may_review, said
 from apps.register.risks import next_review
 
 AHEAD = timedelta(days=14)
@@ -175,7 +175,7 @@ def decide_point(
         raise WrongState("The review is not being held.")
     point = review.points.get(pk=point_id)
     point.decision = said(decision, "decision", "What was decided.", 4000)
-    point.next_action = clean(next_action)
+    point.next_action = kept(next_action)
     if len(point.next_action) > 300:
         raise MissingInformation(fields={"next_action": ["At most 300 characters."]})
     if point.next_action and action_owner is None:
@@ -207,14 +207,15 @@ def complete(*, review_id: int, actor: User, now: datetime, notes: str = "") -> 
     left = review.points.filter(decision="").count()
     if left:
         raise NotDecided(left)
+    notes = kept(notes)
     if len(notes) > 20_000:
         raise MissingInformation(fields={"notes": ["At most 20000 characters."]})
     review.status, review.completed_at = Status.COMPLETED, now
-    review.minutes = minutes_of(review, clean(notes))
+    review.minutes = minutes_of(review, notes)
     with said_by(actor):
         review.save(update_fields=["status", "completed_at", "minutes"])
         _count_as_reviewed(review, actor, now)
-    record(_entry(review, actor, "register_review_completed", clean(notes), points=review.points.count()))
+    record(_entry(review, actor, "register_review_completed", notes, points=review.points.count()))
     return review
 
 

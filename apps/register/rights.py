@@ -8,11 +8,13 @@ own code can give; it may do all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from django.db.models import Model, QuerySet
 
 from apps.core.models import User
+from apps.core.redaction import redact
 from apps.register.models import Control, Mitigation, RegisterReview, Risk, RiskAssessment
 from apps.register.querysets import EDIT_ANY
 from apps.register.refusals import MissingInformation, NotAllowed, NotFound
@@ -113,12 +115,12 @@ def locked_risk(risk_id: int, actor: Actor, permission: str) -> Risk:
 
 
 def said(text: str, field: str, needed: str, most: int = MAX_TEXT) -> str:
-    """A text that has to be there, trimmed.
+    """A text that has to be there, as it may be kept.
 
     Raises:
         MissingInformation: it is empty or too long.
     """
-    text = clean(text)
+    text = kept(text)
     if not text:
         raise MissingInformation(fields={field: [needed]})
     if len(text) > most:
@@ -127,8 +129,29 @@ def said(text: str, field: str, needed: str, most: int = MAX_TEXT) -> str:
 
 
 def clean(text: str) -> str:
-    """A text as it is kept: trimmed, and without null bytes, which PostgreSQL has no text with."""
+    """A name or key, trimmed, and without null bytes, which PostgreSQL has no text with."""
     return text.replace("\x00", "").strip()
+
+
+def kept(text: str) -> str:
+    """What a person wrote, as it may be kept: trimmed, and secrets, accounts and how to reach somebody are masked.
+
+    The trail, the decision log, minutes and notifications are made from it, so the raw text is nowhere. Documents that
+    are imported are not masked: they come back from an export as they were.
+    """
+    return redact(clean(text)).text
+
+
+def within(texts: Mapping[str, str], most: int = MAX_TEXT) -> dict[str, str]:
+    """Texts that may be empty, by field, as they may be kept.
+
+    Raises:
+        MissingInformation: one is too long.
+    """
+    found = {name: kept(text) for name, text in texts.items()}
+    if long := [name for name, text in found.items() if len(text) > most]:
+        raise MissingInformation(fields={name: [f"At most {most} characters."] for name in long})
+    return found
 
 
 def _pk(actor: Actor) -> int | None:

@@ -33,7 +33,7 @@ from apps.register.models import (
 )
 from apps.register.querysets import EDIT_ANY
 from apps.register.refusals import InvalidScore, MissingInformation, NotAllowed, WrongState
-from apps.register.rights import Actor, clean, demand, locked_risk, may, person, said
+from apps.register.rights import Actor, clean, demand, kept, locked_risk, may, person, said, within
 
 CHANGE = "register.change_risk"
 EDITABLE = (
@@ -81,13 +81,21 @@ def create_risk(
     if isinstance(actor, User) and not may_work_in(actor, scope):
         raise NotAllowed
     risk = Risk(
-        source=said(source, "source", "What it comes from.", 300), title=said(title, "title", "What it is.", 200),
+        source=_key(source), title=said(title, "title", "What it is.", 200),
         assessment=assessment, position=position, category=category, owner_role=clean(owner_role), owner=owner,
-        cause=clean(cause), description=clean(description), consequence=clean(consequence), treatment=treatment, proximity=proximity, scope=scope,
-        evidence=list(evidence), recorded_by=person(actor), recorded_at=now,
+        treatment=treatment, proximity=proximity, scope=scope, evidence=list(evidence), recorded_by=person(actor),
+        recorded_at=now, **within({"description": description, "cause": cause, "consequence": consequence}),
     )  # fmt: skip
     check_fields(risk, ("title", "treatment", "proximity", *(["owner_role"] if risk.owner_role else [])))
     return store(risk, actor, source=source)
+
+
+def _key(source: str) -> str:
+    """What a risk comes from; a key, so nothing in it is masked."""
+    source = clean(source)
+    if not 0 < len(source) <= 300:
+        raise MissingInformation(fields={"source": ["What it comes from, in at most 300 characters."]})
+    return source
 
 
 def store(risk: Risk, actor: Actor, **payload: Any) -> Risk:
@@ -130,6 +138,8 @@ def edit_risk(
     changed = apply_changes(risk, changes, EDITABLE)
     if not changed:
         return risk
+    if isinstance(actor, User) and not may_work_in(actor, risk.scope):
+        raise NotAllowed
     if "owner" in changed and risk.owner and not (risk.owner.is_active and risk.owner.has_perm("register.view_risk")):
         raise MissingInformation(fields={"owner": ["This person does not work with the register."]})
     _finish(risk, changed, actor, now, reason)
@@ -333,8 +343,8 @@ def link(*, risk_id: int, target: str, actor: Actor, now: datetime, note: str = 
     risk = locked_risk(risk_id, actor, CHANGE)
     if not _TARGET.fullmatch(target):
         raise MissingInformation(fields={"target": ["Such as risk_flag:4 or action_card:17."]})
-    facts = {"note": clean(note)[:300], "added_by": person(actor), "added_at": now}
-    with said_by(actor, note):
+    facts = {"note": kept(note)[:300], "added_by": person(actor), "added_at": now}
+    with said_by(actor, kept(note)):
         return RiskLink.objects.get_or_create(risk=risk, target=target, defaults=facts)[0]
 
 
@@ -349,6 +359,6 @@ def unlink(*, risk_id: int, target: str, actor: Actor, reason: str = "") -> bool
     found = risk.links.filter(target=target).first()
     if found is None:
         return False
-    with said_by(actor, reason):
+    with said_by(actor, kept(reason)):
         found.delete()
     return True
