@@ -93,10 +93,15 @@ def _gathered(rows: Iterable[Any], group: Any) -> list[Any]:
     return [row for gathered in groups.values() for row in gathered]
 
 
+def _controls() -> Prefetch:
+    """Controls as a plain list: a manager and a query set for each mitigation would cost more than its rows."""
+    return Prefetch("controls", to_attr="all_controls")
+
+
 def actions_of(assessment: RiskAssessment) -> list[Mitigation]:
     """Actions of the strategy: the immediate ones first, those of one priority together."""
     rows = Mitigation.objects.filter(assessment=assessment, risk=None).select_related("owner")
-    rows = rows.prefetch_related("controls").order_by("horizon", "position", "id")
+    rows = rows.prefetch_related(_controls()).order_by("horizon", "position", "id")
     return [
         row for _, part in groupby(rows, lambda row: row.horizon) for row in _gathered(part, lambda row: row.priority)
     ]
@@ -113,10 +118,10 @@ def rows_of(assessment: RiskAssessment) -> Any:
             Prefetch("ratings", Rating.objects.filter(latest=True).order_by(), "latest_ratings"),
             Prefetch(
                 "mitigations",
-                Mitigation.objects.prefetch_related("owner", "controls").order_by("position", "id"),
+                Mitigation.objects.prefetch_related("owner", _controls()).order_by("position", "id"),
                 "all_mitigations",
             ),
-            "links",
+            Prefetch("links", to_attr="all_links"),
         )
         .order_by("position", "id")
     )
@@ -150,7 +155,7 @@ def risk_of(row: Any, slug: str) -> PaperRisk:
         owner_role=row.owner_role,
         owner=row.owner.username if row.owner else "",
         next_review_on=_iso(row.next_review_on),
-        links=tuple(link.target for link in row.links.all()),
+        links=tuple(link.target for link in row.all_links),
         scores=tuple(score_of(ratings[kind]) for kind in KINDS if kind in ratings),
         mitigations=tuple(mitigation_of(mitigation) for mitigation in row.all_mitigations),
     )
@@ -169,8 +174,8 @@ def score_of(rating: Rating) -> PaperScore:
     )
 
 
-def mitigation_of(row: Mitigation) -> PaperMitigation:
-    """A mitigation with all that it states."""
+def mitigation_of(row: Any) -> PaperMitigation:
+    """A mitigation, with its controls in ``all_controls``, with all that it states."""
     return PaperMitigation(
         title=row.title,
         description=row.description,
@@ -182,7 +187,7 @@ def mitigation_of(row: Mitigation) -> PaperMitigation:
         status=row.status,
         progress=str(row.progress),
         effect=row.effect,
-        controls=tuple(sorted(control.slug for control in row.controls.all())),
+        controls=tuple(sorted(control.slug for control in row.all_controls)),
     )
 
 
