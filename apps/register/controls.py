@@ -191,6 +191,8 @@ def attest(
 def _checked_link(link: str) -> str:
     link = link.strip()
     if link:
+        if not link.isprintable():
+            raise MissingInformation(fields={"evidence_link": ["An http or https address."]})
         try:
             URLValidator(schemes=["http", "https"])(link)
         except ValidationError:
