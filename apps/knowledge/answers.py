@@ -6,23 +6,32 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+import structlog
 from django.conf import settings as project
 from django.core.cache import cache
+from redis import RedisError
 
 from apps.core.models import Scope
 from apps.core.redaction import redact
+from apps.knowledge.abuse import noticed
 from apps.knowledge.calibration import current_settings
 from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Passage, SearchIndex
 from apps.knowledge.search.confidence import Calibration, confidence, ordered
 from apps.knowledge.search.embedding import embedder
 from apps.knowledge.search.retrieve import Candidate, Reader, candidates
+from apps.knowledge.writer import Source, rephrased, writer
+
+logger = structlog.get_logger(__name__)
 
 CHOICES = 3
 """Articles that are offered when none is sure enough."""
+SOURCES = 6
+"""Parts of the answering article that a writer may rephrase."""
 LONGEST = 1_000
 """Characters of a question; more is not a question."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -64,6 +73,8 @@ class Answer:
 
     Attributes:
         hits: for an answer its article, for a choice up to :data:`CHOICES`, else none.
+        text: what is said: for an answer the article's own words, or those of the writer if it rephrased them; else empty.
+        rephrased: whether a model wrote the text.
         confidence: the probability that the best article answers, 0 to 1.
         settings: number of the :class:`~apps.knowledge.models.AnswerSettings` that decided.
         degraded: what was missing while it was answered, or empty.
@@ -75,6 +86,8 @@ class Answer:
     confidence: float
     settings: int
     degraded: str
+    text: str = ""
+    rephrased: bool = False
     asked: int | None = None
 
 
@@ -125,7 +138,7 @@ def answer(
     if not keep:
         return said
     row = _keep(question, said, reader=reader, source=source, customer=customer, scope=scope, now=now)
-    return Answer(said.outcome, said.hits, said.confidence, said.settings, said.degraded, row.pk)
+    return replace(said, asked=row.pk)
 
 
 def _kept_answer(question: str, reader: Reader, settings: AnswerSettings) -> Answer:
@@ -133,11 +146,41 @@ def _kept_answer(question: str, reader: Reader, settings: AnswerSettings) -> Ans
     generation = SearchIndex.objects.values_list("generation", flat=True).first()
     facts = (" ".join(question.lower().split()), reader, settings.number, generation)
     key = f"knowledge:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
-    held: Answer | None = cache.get(key)
+    held = _remembered(key)
     if held is None:
-        held = _decide(find(question, reader, settings), settings)
-        cache.set(key, held, KEPT)
+        held = _said(question, _decide(find(question, reader, settings), settings))
+        _remember(key, held)
     return held
+
+
+def _remembered(key: str) -> Answer | None:
+    """What was kept; nothing while Valkey is down, for answers go on without it."""
+    try:
+        held: Answer | None = cache.get(key)
+    except RedisError as error:
+        logger.warning("answers_not_kept", error=type(error).__name__)
+        return None
+    return held
+
+
+def _remember(key: str, said: Answer) -> None:
+    with suppress(RedisError):
+        cache.set(key, said, KEPT)
+
+
+def _said(question: str, found: Answer) -> Answer:
+    """The answer with its words: the article's, or the writer's if there is one and the article supports them."""
+    if found.outcome != Outcome.ANSWER:
+        return found
+    hit = found.hits[0]
+    write = writer()
+    if write is not None:
+        parts = Passage.objects.filter(version=hit.version, kind=Passage.Kind.BODY).order_by("position")[:SOURCES]
+        sources = [Source(number, hit.title, part.text) for number, part in enumerate(parts, 1)]
+        written = rephrased(question, sources, write) if sources else None
+        if written is not None:
+            return replace(found, text=written.text, rephrased=True)
+    return replace(found, text=hit.passage)
 
 
 def _decide(found: Found, settings: AnswerSettings) -> Answer:
@@ -200,6 +243,7 @@ def _keep(
         confidence=said.confidence,
         settings_id=AnswerSettings.objects.values_list("pk", flat=True).get(number=said.settings),
         degraded=said.degraded,
+        attack=noticed(question, source=source),
         asked_at=now,
     )
 
@@ -209,3 +253,18 @@ def hashed(customer: str) -> str:
     if not customer:
         return ""
     return hmac.new(project.SECRET_KEY.encode(), f"knowledge:{customer}".encode(), hashlib.sha256).hexdigest()
+
+
+def unhelpful(asked: int) -> bool:
+    """Mark an answered question: whoever asked says that it did not help. It belongs to a gap from then on.
+
+    Returns:
+        whether there was such an answer.
+    """
+    answered = AskedQuestion.objects.filter(pk=asked, outcome__in=["answered", "chosen"])
+    return bool(answered.update(outcome=AskedQuestion.Outcome.UNHELPFUL))
+
+
+def escalated(asked: int) -> bool:
+    """Mark a question that a person took over, because it was not answered."""
+    return bool(AskedQuestion.objects.filter(pk=asked).update(outcome=AskedQuestion.Outcome.ESCALATED))

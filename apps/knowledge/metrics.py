@@ -7,3 +7,6 @@ from prometheus_client import Counter
 written_total = Counter(
     "riskdesk_answers_written_total", "Answers that a model rephrased, by what became of them", ["outcome"]
 )
+attacks_total = Counter(
+    "riskdesk_answer_attacks_total", "Questions that give orders to the machine, by where they came from", ["source"]
+)

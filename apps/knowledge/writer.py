@@ -43,6 +43,63 @@ _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?](?!\s*\[)|[.!?]?\s*(?:\[\d+\]\s*)+[.!?
 _CITED = re.compile(r"\[(\d+)\]")
 _WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*", re.UNICODE)
 _NEGATIONS = frozenset({"not", "no", "never", "cannot", "without", "none", "nor", "nobody", "nothing", "neither"})
+_EXACT = frozenset(
+    [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "fifteen",
+        "twenty",
+        "thirty",
+        "sixty",
+        "ninety",
+        "hundred",
+        "thousand",
+        "half",
+        "first",
+        "second",
+        "third",
+        "once",
+        "twice",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "free",
+        "always",
+        "only",
+        "must",
+        "daily",
+        "weekly",
+        "monthly",
+        "yearly",
+    ]
+)
+"""Words that say exactly how much, when or whether: like a number, none may come from the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +255,7 @@ def _supported(said: str, passage: str, model: Embedder | None) -> bool:
     words, had = _words(said), _words(passage)
     if not words:
         return False
-    hard = {word for word in words if any(sign.isdigit() for sign in word)} | (words & _NEGATIONS)
+    hard = {word for word in words if any(sign.isdigit() for sign in word)} | (words & (_NEGATIONS | _EXACT))
     telling, known = _telling(words), _telling(had)
     if not hard <= had or len(telling & known) < SHARED * len(telling):
         return False
