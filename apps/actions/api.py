@@ -25,13 +25,13 @@ from apps.actions.api_lists import CardFilter, CardPages
 from apps.actions.decide import DECIDE, ROLL_BACK
 from apps.actions.models import ActionCard, CardEvent, Execution
 from apps.actions.rules import rules
-from apps.core.bodies import DocumentParser
+from apps.core.bodies import DocumentParser, read_small
 from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.core.permissions import ScopedPermission
 
 VIEW = "actions.view_actioncard"
-_TAG = re.compile(r'^(?:W/)?"(\d{1,18})"$', re.ASCII)
+TAG = r'^(W/)?"[1-9][0-9]{0,9}"$'
 
 
 class VersionMissing(DomainError):
@@ -50,25 +50,33 @@ class CardPermission(ScopedPermission):
         return bool(user and user.is_authenticated and user.has_perms([VIEW, view.needs]))
 
 
-ERRORS = {code: shapes.ErrorSerializer for code in (400, 403, 404, 409, 428, 429)}
+def _refused(*codes: int) -> dict[int, Any]:
+    return {code: shapes.ErrorSerializer for code in (401, 403, 429, *codes)}
+
+
+ERRORS = _refused(400, 404, 409, 413, 415, 422)
 _KEY = OpenApiParameter(
     "Idempotency-Key", UUID, OpenApiParameter.HEADER, description="The same key again does nothing more."
 )
 _MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the card that was looked at."
+    "If-Match",
+    {"type": "string", "pattern": TAG, "example": '"3"'},
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the card that was looked at.",
 )
 
 
 def _documented(shape: type[serializers.Serializer], answer: int, *, versioned: bool = True) -> Any:
     parameters = [_KEY, _MATCH] if versioned else [_KEY]
+    refused = ERRORS | _refused(428) if versioned else ERRORS
     return extend_schema(
-        request=shape, parameters=parameters, responses={answer: shapes.DecidedSerializer} | ERRORS, filters=False
+        request=shape, parameters=parameters, responses={answer: shapes.DecidedSerializer} | refused, filters=False
     )
 
 
 @extend_schema_view(
-    list=extend_schema(responses={200: shapes.CardSerializer(many=True), 400: shapes.ErrorSerializer}),
-    retrieve=extend_schema(responses={200: shapes.CardDetailSerializer, 404: shapes.ErrorSerializer}),
+    list=extend_schema(responses={200: shapes.CardSerializer(many=True)} | _refused(400, 422)),
+    retrieve=extend_schema(responses={200: shapes.CardDetailSerializer} | _refused(404)),
 )
 class CardViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Action cards of the scopes that a person may see."""
@@ -78,8 +86,13 @@ class CardViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     parser_classes = [DocumentParser]
     filterset_class = CardFilter
     pagination_class = CardPages
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = "[0-9]{1,18}"
     needs = VIEW
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            read_small(request)
 
     def get_queryset(self) -> QuerySet[ActionCard]:
         if getattr(self, "swagger_fake_view", False):
@@ -120,52 +133,52 @@ class CardViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             response.data["error"] |= {"changes": changes, "version": exc.version}
         return response
 
-    @_documented(shapes.ApproveSerializer, 202)
+    @_documented(shapes.ApproveBody, 202)
     @action(detail=True, methods=["post"], needs=DECIDE)
     def approve(self, request: Request, pk: str) -> Response:
         """Have one of the card's actions done by a worker; its result appears among the executions."""
-        values = self._values(shapes.ApproveSerializer)
+        values = self._values(shapes.ApproveBody)
         execution = services.approve(**self._bound(values), action=values["action"], message=values["message"],
                                      key=self._key() or uuid4())  # fmt: skip
         return self._decided(202, execution=execution)
 
-    @_documented(shapes.DismissSerializer, 200)
+    @_documented(shapes.DismissBody, 200)
     @action(detail=True, methods=["post"], needs=DECIDE)
     def dismiss(self, request: Request, pk: str) -> Response:
         """Take a card out of the queue, saying how the finding turned out."""
-        values = self._values(shapes.DismissSerializer)
+        values = self._values(shapes.DismissBody)
         services.dismiss(**self._bound(values), outcome=values["outcome"], reason=values["reason"], key=self._key())
         return self._decided(200)
 
-    @_documented(shapes.EscalateSerializer, 200)
+    @_documented(shapes.EscalateBody, 200)
     @action(detail=True, methods=["post"], needs=DECIDE)
     def escalate(self, request: Request, pk: str) -> Response:
         """Raise a risk flag on the card's evidence."""
-        values = self._values(shapes.EscalateSerializer)
+        values = self._values(shapes.EscalateBody)
         flag = services.escalate(**self._bound(values), level=values["level"], reason=values["reason"], key=self._key())
         return self._decided(200, risk_flag=flag.pk)
 
-    @_documented(shapes.NoteSerializer, 200, versioned=False)
+    @_documented(shapes.CardNoteBody, 200, versioned=False)
     @action(detail=True, methods=["post"], needs=DECIDE)
     def note(self, request: Request, pk: str) -> Response:
         """Write a line for colleagues."""
-        values = self._values(shapes.NoteSerializer)
+        values = self._values(shapes.CardNoteBody)
         card = self.get_object()
         services.add_note(card_id=card.pk, actor=self._actor, text=values["text"], key=self._key())
         return self._decided(200)
 
-    @_documented(shapes.DecisionSerializer, 202)
+    @_documented(shapes.RetryBody, 202)
     @action(detail=True, methods=["post"], needs=DECIDE)
     def retry(self, request: Request, pk: str) -> Response:
         """Try an effect that failed again."""
-        execution = services.retry(**self._bound(self._values(shapes.DecisionSerializer)), key=self._key())
+        execution = services.retry(**self._bound(self._values(shapes.RetryBody)), key=self._key())
         return self._decided(202, execution=execution)
 
-    @_documented(shapes.RollBackSerializer, 202)
+    @_documented(shapes.RollBackBody, 202)
     @action(detail=True, methods=["post"], needs=ROLL_BACK, url_path="roll-back")
     def roll_back(self, request: Request, pk: str) -> Response:
         """Undo what approving did, by a worker."""
-        values = self._values(shapes.RollBackSerializer)
+        values = self._values(shapes.RollBackBody)
         execution = services.roll_back(**self._bound(values), reason=values["reason"], key=self._key() or uuid4())
         return self._decided(202, execution=execution)
 
@@ -195,10 +208,10 @@ class CardViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             if seen is None:
                 raise VersionMissing
             return int(seen)
-        match = _TAG.match(header.strip())
-        if match is None or (seen is not None and int(match[1]) != seen):
+        version = int(header.strip().removeprefix("W/")[1:-1]) if re.search(TAG, header.strip()) else None
+        if version is None or seen not in (None, version):
             raise ValidationError({"If-Match": ['One version, such as "3", equal to seen_version if both are given.']})
-        return int(match[1])
+        return version
 
     def _key(self) -> UUID | None:
         """The idempotency key, if one is given.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_datetime
-from django_filters.fields import IsoDateTimeField
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -21,36 +20,55 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from apps.actions.models import ActionCard
+from apps.core.bodies import Moment
+from apps.core.errors import DomainError
 from apps.core.numbers import whole
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
-LARGEST = 2**63
+CURSOR = r"^(priority~-?[0-9]{1,15}(\.[0-9]{1,5})?|opened_at~[0-9]{1,16})~[0-9]{1,18}$"
+"""The last card's place: its priority or the microseconds of its opening since 1970, and its id."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC, for PostgreSQL refuses offsets that Python accepts; without a zone it is UTC already.
+class CursorOfAnotherList(DomainError):
+    """A cursor of the queue was sent with a list by state, or the other way round."""
 
-    Raises:
-        OverflowError: at the ends of the calendar.
-    """
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    code = "cursor_of_another_list"
+    message = "This cursor belongs to a list with another order."
+    status = 422
 
 
-class MomentField(IsoDateTimeField):
-    """A moment by ISO 8601."""
+class MomentField(forms.CharField):
+    """A moment of RFC 3339, as in bodies."""
 
     def clean(self, value: Any) -> Any:
-        found = super().clean(value)
+        if value is None:  # "" is no moment, though forms take it for none
+            return None
         try:
-            return in_utc(found) if found else found
-        except OverflowError:
-            raise forms.ValidationError("This moment is out of range.") from None
+            return Moment().to_internal_value(value)
+        except ValidationError as error:
+            raise forms.ValidationError([str(detail) for detail in error.detail]) from None
 
 
-class MomentFilter(django_filters.IsoDateTimeFilter):
+class TruthField(forms.Field):
+    """``true`` or ``false``; a form's own field takes anything else for no answer."""
+
+    def clean(self, value: Any) -> Any:
+        if value not in (None, "true", "false"):
+            raise forms.ValidationError("true or false.")
+        return value and value == "true"
+
+
+class MomentFilter(django_filters.Filter):
     """A bound in time."""
 
     field_class = MomentField
+
+
+class TruthFilter(django_filters.Filter):
+    """Yes or no."""
+
+    field_class = TruthField
 
 
 class CardFilter(django_filters.FilterSet):
@@ -62,9 +80,9 @@ class CardFilter(django_filters.FilterSet):
     rule = django_filters.CharFilter()
     subject = django_filters.CharFilter()
     scope = django_filters.CharFilter(field_name="scope__slug")
-    can_execute = django_filters.BooleanFilter()
-    opened_after = MomentFilter(field_name="opened_at", lookup_expr="gte")
-    opened_before = MomentFilter(field_name="opened_at", lookup_expr="lt")
+    can_execute = extend_schema_field({"type": "string", "enum": ["true", "false"]})(TruthFilter())
+    opened_after = extend_schema_field(OpenApiTypes.DATETIME)(MomentFilter(field_name="opened_at", lookup_expr="gte"))
+    opened_before = extend_schema_field(OpenApiTypes.DATETIME)(MomentFilter(field_name="opened_at", lookup_expr="lt"))
 
     class Meta:
         model = ActionCard
@@ -87,7 +105,7 @@ class CardPages(BasePagination):
         self.by = "opened_at" if request.query_params.get("status") else "priority"
         size = self._size(request)
         cursor = request.query_params.get("cursor")
-        if cursor:
+        if cursor is not None:
             value, pk = self._position(cursor)
             # Said so that the index on the value is used; the second part leaves out what the page before showed.
             queryset = queryset.filter(**{f"{self.by}__lte": value}).exclude(Q(**{self.by: value}) & Q(pk__lte=pk))
@@ -103,15 +121,19 @@ class CardPages(BasePagination):
         return size
 
     def _position(self, cursor: str) -> tuple[Decimal | datetime, int]:
-        try:
-            by, value, pk = base64.urlsafe_b64decode(cursor).decode().split("|")
-            moment = parse_datetime(value) if by == "opened_at" else None
-            found = in_utc(moment) if moment else Decimal(value)
-            if by == self.by and (isinstance(found, datetime) or abs(found) < LARGEST) and 0 < int(pk) < LARGEST:
-                return found, int(pk)
-        except (ValueError, OverflowError, binascii.Error, InvalidOperation):
-            pass
-        raise ValidationError({"cursor": ["This is not the cursor of a page of this list."]})
+        """Behind which value and id the page begins.
+
+        Raises:
+            ValidationError: this is no cursor.
+            CursorOfAnotherList: it is none of this order.
+        """
+        if not re.search(CURSOR, cursor):
+            raise ValidationError({"cursor": ["This is not the cursor of a page of this list."]})
+        by, value, pk = cursor.strip().split("~")
+        if by != self.by:
+            raise CursorOfAnotherList
+        found = Decimal(value) if by == "priority" else _EPOCH + timedelta(microseconds=int(value))
+        return found, int(pk)
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"next": self._next(), "results": data})
@@ -120,8 +142,8 @@ class CardPages(BasePagination):
         if self.last is None:
             return None
         value = getattr(self.last, self.by)
-        text = f"{self.by}|{value.isoformat() if isinstance(value, datetime) else value}|{self.last.pk}"
-        return replace_query_param(self.url, "cursor", base64.urlsafe_b64encode(text.encode()).decode())
+        position = (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else f"{value:f}"
+        return replace_query_param(self.url, "cursor", f"{self.by}~{position}~{self.last.pk}")
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The page in the OpenAPI document."""
@@ -136,8 +158,9 @@ class CardPages(BasePagination):
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """The parameters in the OpenAPI document."""
+        cursor = {"type": "string", "pattern": CURSOR}
         size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}
         return [
-            {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}},
+            {"name": "cursor", "in": "query", "required": False, "schema": cursor, "description": "From `next`."},
             {"name": "page_size", "in": "query", "required": False, "schema": size},
         ]

@@ -88,6 +88,7 @@ class InvalidDecision(DomainError):
 
     code = "invalid"
     message = "Some values are not valid."
+    status = 422
 
 
 def authorise(actor: User, permission: str) -> None:

@@ -12,7 +12,7 @@ from apps.actions.decide import MAX_MESSAGE
 from apps.actions.executors import offered_actions
 from apps.actions.freshness import freshness
 from apps.actions.models import ActionCard, CardEvent, Execution
-from apps.escalation.models import RiskFlag
+from apps.core.bodies import Body, Choice, Text, Whole
 
 
 class EvidenceSerializer(serializers.Serializer):
@@ -67,6 +67,11 @@ class CardSerializer(serializers.ModelSerializer):
     type = serializers.ChoiceField(source="kind", choices=ActionCard.Kind.choices)
     scope = serializers.CharField(source="scope.slug", default=None, allow_null=True, read_only=True)
     rule_version = serializers.IntegerField(source="rule_version.number", read_only=True)
+    # A column that the database computes is no model field that DRF has a field for.
+    priority = serializers.DecimalField(max_digits=20, decimal_places=5, read_only=True)
+    outcome = serializers.ChoiceField(
+        choices=ActionCard.Outcome.choices, allow_blank=True, read_only=True, help_text="Empty until it is dismissed."
+    )
     decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True, read_only=True)
     freshness_label = serializers.SerializerMethodField(help_text="Computed from the facts and the rule's last run.")
 
@@ -104,47 +109,60 @@ class CardDetailSerializer(CardSerializer):
         return OfferedActionSerializer(offered_actions(card), many=True).data
 
 
-class DecisionSerializer(serializers.Serializer):
-    """What every decision says: which version of the card was looked at."""
+_SEEN: dict[str, Any] = {
+    "min_value": 1,
+    "max_value": 2**31 - 1,
+    "required": False,
+    "help_text": "The version that was looked at, see `ETag`; or say it by the header `If-Match`.",
+}
 
-    seen_version = serializers.IntegerField(
-        min_value=1, required=False, help_text="The version that was looked at; or say it by the header `If-Match`."
-    )
+
+def _text(most: int, **more: Any) -> Text:
+    """A text as it was sent; the decision says whether it can do without."""
+    return Text(max_length=most, trim_whitespace=False, allow_blank=True, **more)
 
 
-class ApproveSerializer(DecisionSerializer):
+class RetryBody(Body):
+    """Retry: what every decision says, which version of the card was looked at."""
+
+    seen_version = Whole(**_SEEN)
+
+
+class ApproveBody(Body):
     """Approve: one of the card's `actions` is done by a worker."""
 
-    action = serializers.CharField(max_length=60, help_text="Slug of one of the card's `actions`.")
-    message = serializers.CharField(
-        max_length=MAX_MESSAGE, required=False, default="", allow_blank=True, help_text="The edited draft."
-    )
+    seen_version = Whole(**_SEEN)
+    action = Text(min_length=1, max_length=60, trim_whitespace=False, help_text="Slug of one of the card's `actions`.")
+    message = _text(MAX_MESSAGE, required=False, default="", help_text="The edited draft.")
 
 
-class DismissSerializer(DecisionSerializer):
+class DismissBody(Body):
     """Dismiss: how the finding turned out. A false alarm needs a reason."""
 
-    outcome = serializers.ChoiceField(choices=ActionCard.Outcome.choices)
-    reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+    seen_version = Whole(**_SEEN)
+    outcome = Choice(choices=ActionCard.Outcome.choices)
+    reason = _text(500, required=False, default="")
 
 
-class EscalateSerializer(DecisionSerializer):
+class EscalateBody(Body):
     """Escalate: a risk flag is raised on the card's evidence."""
 
-    level = serializers.ChoiceField(choices=RiskFlag.Level.choices)
-    reason = serializers.CharField(max_length=4_000)
+    seen_version = Whole(**_SEEN)
+    level = Whole(min_value=1, max_value=5, help_text="1 minimal to 5 critical.")
+    reason = _text(4_000)
 
 
-class NoteSerializer(serializers.Serializer):
+class CardNoteBody(Body):
     """A line for colleagues. It changes nothing that is decided upon, so it needs no version."""
 
-    text = serializers.CharField(max_length=4_000)
+    text = _text(4_000)
 
 
-class RollBackSerializer(DecisionSerializer):
+class RollBackBody(Body):
     """Roll back what approving did."""
 
-    reason = serializers.CharField(max_length=4_000)
+    seen_version = Whole(**_SEEN)
+    reason = _text(4_000)
 
 
 class DecidedSerializer(serializers.Serializer):

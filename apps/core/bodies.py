@@ -92,6 +92,16 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Whole(serializers.IntegerField):
+    """A whole number, which JSON may also write as ``3.0``; no text that looks like one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        whole = isinstance(data, int) or (isinstance(data, float) and data.is_integer())  # 1e999 is infinite
+        if isinstance(data, bool) or not whole:
+            self.fail("invalid")
+        return int(super().to_internal_value(int(data)))
+
+
 class Choice(serializers.ChoiceField):
     """One of some texts."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.bodies import Body, Choice, Text, Truth
+from apps.core.bodies import Body, Choice, Text, Truth, Whole
 from apps.escalation.details import EDITABLE as FLAG_FIELDS
 from apps.escalation.ladder import TRANSITIONS, allowed
 from apps.escalation.models import Clock, FlagEvent, Indicator, RiskFlag, Ticket, TicketEvent, TicketMessage
@@ -186,15 +186,6 @@ _SEEN: dict[str, Any] = {
 }
 
 
-class _Whole(serializers.IntegerField):
-    """A whole number; no text that looks like one."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int | float) or data != int(data):
-            self.fail("invalid")
-        return super().to_internal_value(int(data))
-
-
 class TicketBody(Body):
     """A new ticket. What it needs besides a subject is said by its category."""
 
@@ -205,7 +196,7 @@ class TicketBody(Body):
     requester_contact = _optional(254)
     summary = _optional(4_000)
     order_reference = _optional(100)
-    priority = _Whole(min_value=1, max_value=4, required=False, help_text="1 low, 2 normal, 3 high, 4 urgent.")
+    priority = Whole(min_value=1, max_value=4, required=False, help_text="1 low, 2 normal, 3 high, 4 urgent.")
     message = _optional(4_000)
     scope = _text(60, required=False, allow_null=True, help_text="Slug of a scope that you work in.")
 
@@ -213,14 +204,14 @@ class TicketBody(Body):
 class EditBody(Body):
     """Corrections of a ticket; what is left out stays."""
 
-    seen_version = _Whole(**_SEEN)
+    seen_version = Whole(**_SEEN)
     subject = _text(200, required=False)
     category = _text(60, required=False, allow_null=True)
     requester_name = _text(200, required=False)
     requester_contact = _text(254, required=False)
     summary = _text(4_000, required=False)
     order_reference = _text(100, required=False)
-    priority = _Whole(min_value=1, max_value=4, required=False)
+    priority = Whole(min_value=1, max_value=4, required=False)
     tags = serializers.ListField(child=_text(40), max_length=20, required=False)
 
 
@@ -228,7 +219,7 @@ class ReplyBody(Body):
     """An answer to the customer."""
 
     text = _text(10_000)
-    seen_version = _Whole(**_SEEN)
+    seen_version = Whole(**_SEEN)
     then_wait = Truth(required=False, default=False, help_text="The customer has to say something now.")
 
 
@@ -241,7 +232,7 @@ class WordsBody(Body):
 class AssignBody(Body):
     """Who gets the ticket."""
 
-    seen_version = _Whole(**_SEEN)
+    seen_version = Whole(**_SEEN)
     assignee = _text(150, allow_null=True, help_text="Username; null gives it back to the queue.")
     reason = _optional(500)
 
@@ -249,7 +240,7 @@ class AssignBody(Body):
 class MoveBody(Body):
     """What becomes of the ticket."""
 
-    seen_version = _Whole(**_SEEN)
+    seen_version = Whole(**_SEEN)
     transition = Choice(choices=MOVES)
     reason = _optional(500)
 
@@ -257,8 +248,8 @@ class MoveBody(Body):
 class MergeBody(Body):
     """Into which ticket this duplicate goes."""
 
-    seen_version = _Whole(**_SEEN)
-    into = _Whole(min_value=1, max_value=10**15, help_text="Id of the ticket that stays.")
+    seen_version = Whole(**_SEEN)
+    into = Whole(min_value=1, max_value=10**15, help_text="Id of the ticket that stays.")
     reason = _optional(500)
 
 
@@ -267,10 +258,10 @@ class FlagBody(Body):
 
     title = _text(200)
     description = _text(4_000)
-    level = _Whole(min_value=1, max_value=5)
+    level = Whole(min_value=1, max_value=5)
     indicator = Choice(choices=Indicator.choices, required=False, default="")
-    ticket = _Whole(min_value=1, max_value=10**15, required=False, help_text="Id of the ticket it is raised from.")
-    affected_count = _Whole(min_value=0, max_value=10**9, required=False, allow_null=True, default=None)
+    ticket = Whole(min_value=1, max_value=10**15, required=False, help_text="Id of the ticket it is raised from.")
+    affected_count = Whole(min_value=0, max_value=10**9, required=False, allow_null=True, default=None)
     affected_customers = _optional(2_000)
     frequency = _optional(1_000)
     impact = _optional(1_000)
@@ -285,7 +276,7 @@ class FlagBody(Body):
 class StepBody(Body):
     """A step on the ladder: one of the flag's `transitions`."""
 
-    seen_version = _Whole(**_SEEN)
+    seen_version = Whole(**_SEEN)
     transition = Choice(choices=STEPS)
     reason = _optional(10_000)
     information = serializers.DictField(
@@ -296,6 +287,6 @@ class StepBody(Body):
 class LevelBody(Body):
     """Another level, and why."""
 
-    seen_version = _Whole(**_SEEN)
-    level = _Whole(min_value=1, max_value=5)
+    seen_version = Whole(**_SEEN)
+    level = Whole(min_value=1, max_value=5)
     reason = _text(10_000)

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.bodies import Body, Choice, Day, Text, Truth
+from apps.core.bodies import Body, Choice, Day, Text, Truth, Whole
 from apps.register.models import Acceptance, Attestation, Control, Mitigation, Rating, Risk, RiskAssessment
 
 _USER: dict[str, Any] = {"read_only": True, "allow_null": True, "default": None}
@@ -195,15 +195,6 @@ def _text(most: int, **more: Any) -> Text:
     return Text(max_length=most, trim_whitespace=False, allow_blank=True, **more)
 
 
-class _Whole(serializers.IntegerField):
-    """A whole number; no text that looks like one."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int | float) or data != int(data):
-            self.fail("invalid")
-        return super().to_internal_value(int(data))
-
-
 _OWNER = "Username; null for nobody."
 
 
@@ -239,8 +230,8 @@ class RatingBody(Body):
     """A score: by steps of the matrix, or by a level."""
 
     kind = Choice(choices=Rating.Kind.choices)
-    probability = _Whole(min_value=1, max_value=10, required=False, allow_null=True, default=None)
-    impact = _Whole(min_value=1, max_value=10, required=False, allow_null=True, default=None)
+    probability = Whole(min_value=1, max_value=10, required=False, allow_null=True, default=None)
+    impact = Whole(min_value=1, max_value=10, required=False, allow_null=True, default=None)
     level = _text(40, required=False, default="", help_text="Instead of the steps: its name or number.")
     reason = _text(10_000)
 
@@ -278,7 +269,7 @@ class MitigationEditBody(Body):
     owner = _text(150, required=False, allow_null=True, help_text=_OWNER)
     due_on = Day(required=False, allow_null=True)
     status = Choice(choices=Mitigation.Status.choices, required=False)
-    progress = _Whole(min_value=0, max_value=100, required=False)
+    progress = Whole(min_value=0, max_value=100, required=False)
     effect = _text(300, required=False)
     reason = _text(10_000, required=False, default="")
 

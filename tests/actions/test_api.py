@@ -172,6 +172,7 @@ def test_a_card_has_every_field_of_the_structure(api: APIClient) -> None:
     }  # fmt: skip
     assert (shown["type"], shown["scope"], shown["rule_version"]) == ("order-aging-alert", "shop", 1)
     assert (shown["expected_impact"], shown["confidence"]) == ("100.00", "0.950")
+    assert (shown["priority"], shown["outcome"]) == ("380.00000", "")
     assert shown["evidence"][0]["requestId"] == "shopify-order-query-20260311-001"
     assert [action["slug"] for action in shown["actions"]] == ["note-down"]
     assert shown["freshness_label"].startswith("stale")  # its rule never ran
@@ -236,13 +237,20 @@ def test_filters(query: str, expected: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["type=unknown", "page_size=0", "page_size=201", "page_size=x", "cursor=x", "cursor=YXxifGM=", "opened_after=x",
-     "cursor=cHJpb3JpdHl8TmFOfDE=", "opened_after=9999-12-31T23:59:59-23:00", "status=open&cursor=eA=="],
+    ["type=unknown", "page_size=0", "page_size=201", "page_size=x", "cursor=x", "cursor=priority~NaN~1",
+     "cursor=opened_at~1.5~1", "cursor=", "opened_after=x", "opened_after=", "opened_after=9999-12-31T23:59:59-23:00",
+     "status=open&cursor=opened_at~99999999999999999~1", "can_execute=null", "can_execute=", "can_execute=1"],
 )  # fmt: skip
 def test_malformed_questions_are_refused_with_the_field(api: APIClient, query: str) -> None:
     response = api.get(f"/api/cards/?{query}")
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid")
     assert response.json()["error"]["fields"]
+
+
+def test_a_cursor_is_of_one_order(api: APIClient) -> None:
+    for query in ("cursor=opened_at~1~1", "status=open&cursor=priority~1~1"):
+        response = api.get(f"/api/cards/?{query}")
+        assert (response.status_code, response.json()["error"]["code"]) == (422, "cursor_of_another_list")
 
 
 def test_queries_do_not_grow_with_the_page(api: APIClient, django_assert_max_num_queries: Any) -> None:
@@ -334,20 +342,25 @@ def test_a_key_is_a_uuid(api: APIClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "field"),
+    ("name", "body", "field", "status"),
     [
-        ("approve", {"action": ""}, "action"),
-        ("dismiss", {"outcome": "maybe"}, "outcome"),
-        ("dismiss", {"outcome": "false", "reason": ""}, "reason"),
-        ("dismiss", {"seen_version": 0}, "seen_version"),
-        ("escalate", {"level": 9}, "level"),
-        ("escalate", {"reason": " "}, "reason"),
-        ("note", {"text": ""}, "text"),
+        ("approve", {"action": ""}, "action", 400),
+        ("approve", {"action": 1}, "action", 400),
+        ("dismiss", {"outcome": "maybe"}, "outcome", 400),
+        ("dismiss", {"outcome": ""}, "outcome", 400),
+        ("dismiss", {"outcome": "false", "reason": ""}, "reason", 422),
+        ("dismiss", {"seen_version": 0}, "seen_version", 400),
+        ("dismiss", {"seen_version": "1"}, "seen_version", 400),
+        ("dismiss", {"reasn": "A wholesaler."}, "reasn", 400),
+        ("escalate", {"level": 9}, "level", 400),
+        ("escalate", {"level": "4"}, "level", 400),
+        ("escalate", {"reason": " "}, "reason", 422),
+        ("note", {"text": ""}, "text", 422),
     ],
 )
-def test_wrong_values_are_named(api: APIClient, name: str, body: dict[str, Any], field: str) -> None:
+def test_wrong_values_are_named(api: APIClient, name: str, body: dict[str, Any], field: str, status: int) -> None:
     response = decide(api, name, CardFactory(), **body)
-    assert response.status_code == 400
+    assert response.status_code == status
     assert field in response.json()["error"]["fields"]
     assert ActionCard.objects.get().status == "open"
 

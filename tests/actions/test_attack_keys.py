@@ -50,7 +50,7 @@ def test_a_key_with_other_words_is_refused_and_changes_nothing(name: str, change
     assert decide(api, name, card, headers).status_code in (200, 202)
     before = (CardEvent.objects.count(), Decision.objects.count(), Execution.objects.count())
     answer = decide(api, name, card, headers, **changes)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
     assert (CardEvent.objects.count(), Decision.objects.count(), Execution.objects.count()) == before
 
 
@@ -61,7 +61,7 @@ def test_a_key_of_another_person_is_refused(name: str) -> None:
     operator, other = person(Role.RISK_MANAGER), person(Role.RISK_MANAGER)
     card, headers = ready(name, operator), {"Idempotency-Key": str(uuid4())}
     assert decide(client(operator), name, card, headers).status_code in (200, 202)
-    assert decide(client(other), name, card, headers).status_code == 400
+    assert decide(client(other), name, card, headers).status_code == 422
     assert not CardEvent.objects.filter(actor=other).exists()
 
 
