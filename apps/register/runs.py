@@ -15,6 +15,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg import errors as pg
 
 from apps.core import versions
+from apps.core.redaction import redact
 from apps.register import metrics
 from apps.register.checking import Check, Finding, checks
 from apps.register.models import CheckResult, CheckVersion
@@ -84,7 +85,8 @@ def _looked(one: Check, version: CheckVersion, now: datetime, site: Site) -> _Lo
         raise
     except Exception as error:  # a check may fail in any way, and must not stop the others
         logger.exception("check_failed", check=one.slug)
-        words = f"The check itself failed, so nobody knows: {type(error).__name__}: {error}"
+        # What a driver or a site says may hold its password, and results are read by many.
+        words = f"The check itself failed, so nobody knows: {type(error).__name__}: {redact(str(error), 'log').text}"
         finding = Finding("error", words, {"exception": type(error).__name__})
     seconds = monotonic() - begun
     metrics.check_runs.labels(one.slug, finding.outcome).inc()

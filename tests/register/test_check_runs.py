@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.core.models import Scope
 from apps.register import runs
@@ -67,6 +67,40 @@ def test_a_check_that_raises_is_an_error_and_stops_no_other(adding: Adding) -> N
     assert first.outcome == "error"
     assert "RuntimeError: no such thing" in first.summary
     assert second.outcome == "pass"
+
+
+def test_what_a_failing_check_says_holds_no_secret(adding: Adding) -> None:
+    def broken() -> Finding:
+        raise RuntimeError("no answer from postgres://desk:hunter2secret@db/desk, password=hunter3secret")
+
+    adding("broken", broken)
+    (result,) = run()
+    assert result.summary.startswith("The check itself failed, so nobody knows: RuntimeError: no answer")
+    assert "hunter" not in f"{result.summary} {result.evidence}"
+
+
+def test_a_check_that_hangs_in_the_database_is_cut_off(adding: Adding, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging() -> Finding:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)")
+        return passing()
+
+    monkeypatch.setattr(runs, "STATEMENT_TIMEOUT", "100ms")
+    adding("hanging", hanging)
+    adding("well", passing)
+    assert [one.outcome for one in run()] == ["error", "pass"]
+
+
+def test_a_streak_outlives_the_thinning(adding: Adding) -> None:
+    adding("steady", passing)
+    begun = NOON - timedelta(days=60)
+    for day in range(60):
+        run(now=begun + timedelta(days=day))
+        run(now=begun + timedelta(days=day, hours=1))
+    thin_history(NOON)
+    thin_history(NOON)
+    (after,) = run(now=NOON)
+    assert after.since == begun
 
 
 def test_a_check_that_breaks_its_transaction_stops_no_other(adding: Adding) -> None:
