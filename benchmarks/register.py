@@ -1,6 +1,6 @@
 """How long the register's list and heat map take among 100,000 risks.
 
-    python benchmarks/register.py [--risks 100000] [--rounds 40]
+    python -m benchmarks.register [--risks 100000] [--rounds 40]
 
 A scratch database ``bench_register`` is made on the server of ``DATABASE_URL``, filled by SQL (three scores for each risk, two
 matrices, twenty scopes), and dropped at the end. Measured are whole answers of the site, as Django's test client gets them,

@@ -1,6 +1,6 @@
 """How long importing and exporting an assessment of 10,000 risks takes, and how much memory.
 
-    python benchmarks/register_papers.py [--risks 10000] [--format csv]
+    python -m benchmarks.register_papers [--risks 10000] [--format csv]
 
 It writes into the database of ``DATABASE_URL`` and rolls everything back. Seconds of the processor stand beside those of the
 clock, for the clock also counts what else the machine does.
