@@ -101,20 +101,11 @@ def raise_flag(
     if level not in RiskFlag.Level.values:
         raise InvalidLevel
     keeper = Keeper()
-    texts = {
-        "affected_customers": affected_customers,
-        "frequency": frequency,
-        "impact": impact,
-        "containment": containment,
-        "communications": communications,
-    }
-    template = {
-        "indicator": indicator,
-        "affected_count": affected_count,
-        "references": list(dict.fromkeys(references)),
-        **{name: keeper.keep(text, name) for name, text in texts.items()},
-    }
-    check(RiskFlag(**template), tuple(template))
+    template = _template(
+        keeper, indicator, affected_count, references,
+        affected_customers=affected_customers, frequency=frequency, impact=impact, containment=containment,
+        communications=communications,
+    )  # fmt: skip
     title, description = " ".join(keeper.keep(title).split())[:200], keeper.keep(description)
     defaults = {
         **template,
@@ -131,15 +122,38 @@ def raise_flag(
     # The partial unique constraint makes a double escalation harmless; get_or_create settles the race.
     flag, created = RiskFlag.objects.get_or_create(source=source, status=RiskFlag.Status.OPEN, defaults=defaults)
     if created:
-        protocol = levels.in_force()
-        facts = {"level": level, "protocol": protocol.number, **keeper.facts}
-        write_event(flag, Kind.RAISED, raised_by, now, description, **facts)
-        steps.begin(flag, protocol, now, actor=raised_by, dedupe_key=f"risk_flag:{flag.pk}", news="Risk flag")
-        if not proposed:
-            tag_tickets(flag, actor=raised_by, now=now)
-        outgoing.publish(outgoing.of_flag(flag, "flag.raised", "raised", now))
-        record(entry(flag, raised_by or SYSTEM, "risk_flag_raised", description, source=source))
+        _begin(flag, keeper, raised_by, now)
     return flag
+
+
+def _template(
+    keeper: Keeper, indicator: str, affected_count: int | None, references: Sequence[str], **texts: str
+) -> dict[str, Any]:
+    """The fields of the Risk Flag template, redacted and checked.
+
+    Raises:
+        MissingInformation: if the indicator is none of the protocol's.
+    """
+    template = {
+        "indicator": indicator,
+        "affected_count": affected_count,
+        "references": list(dict.fromkeys(references)),
+        **{name: keeper.keep(text, name) for name, text in texts.items()},
+    }
+    check(RiskFlag(**template), tuple(template))
+    return template
+
+
+def _begin(flag: RiskFlag, keeper: Keeper, raised_by: User | None, now: datetime) -> None:
+    """What follows from a new flag: its first event and deadlines, who is told, and its record."""
+    protocol = levels.in_force()
+    facts = {"level": flag.level, "protocol": protocol.number, **keeper.facts}
+    write_event(flag, Kind.RAISED, raised_by, now, flag.description, **facts)
+    steps.begin(flag, protocol, now, actor=raised_by, dedupe_key=f"risk_flag:{flag.pk}", news="Risk flag")
+    if flag.step != RiskFlag.Step.PROPOSED:
+        tag_tickets(flag, actor=raised_by, now=now)
+    outgoing.publish(outgoing.of_flag(flag, "flag.raised", "raised", now))
+    record(entry(flag, raised_by or SYSTEM, "risk_flag_raised", flag.description, source=flag.source))
 
 
 @transaction.atomic

@@ -70,18 +70,16 @@ def record_renewal_attempt(
     amount, currency = _charged(subscription, amount, currency)
     when = _past(now if attempt_date is None else attempt_date, now, "attempt_date")
     renewal = _renewal(subscription, renewal_on)
-    attempt = RenewalAttempt.objects.create(
-        subscription=subscription,
+    attempt = _attempt(
+        subscription,
         renewal_on=renewal,
-        number=_next_number(subscription, renewal),
         attempt_date=when,
         amount=amount,
         currency=currency,
         success=success,
         error_message=error_message,
         decline_code=decline_code,
-        decline_kind="" if success else retries.decline_kind(decline_code, scope_id=subscription.scope_id),
-        payment_method=subscription.payment_method if payment_method is None else payment_method,
+        payment_method=payment_method,
         recorded_at=now,
     )
     if success and renewal == subscription.renews_on:
@@ -89,6 +87,25 @@ def record_renewal_attempt(
     retries.propose(subscription=subscription, now=now)
     scores.recalculate_after_commit(subscription.pk)
     return attempt
+
+
+def _attempt(
+    subscription: Subscription, *, payment_method: str | None, renewal_on: date, **facts: Any
+) -> RenewalAttempt:
+    """Write the next try of a renewal, with what its decline means.
+
+    Raises:
+        DomainError: the renewal is paid, or was tried too often.
+    """
+    code, success = facts["decline_code"], facts["success"]
+    return RenewalAttempt.objects.create(
+        subscription=subscription,
+        renewal_on=renewal_on,
+        number=_next_number(subscription, renewal_on),
+        decline_kind="" if success else retries.decline_kind(code, scope_id=subscription.scope_id),
+        payment_method=subscription.payment_method if payment_method is None else payment_method,
+        **facts,
+    )
 
 
 @transaction.atomic
