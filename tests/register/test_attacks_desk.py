@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -122,20 +123,20 @@ def test_no_page_of_the_register_opens_for_a_stranger(role: Role) -> None:
             continue
         for entry in modeladmin.get_urls():
             address = _filled(f"{ROOT}/{model._meta.model_name}/{entry.pattern}")
+            assert "<" not in address, address
             for method in ("get", "post"):
                 if role == Role.OPERATOR and model._meta.model_name == "checkversion":
                     continue  # operators see the checks' limits
                 answer = getattr(browser, method)(address)
-                assert answer.status_code in (302, 403, 404, 405), (method, address, answer.status_code)
-                assert answer.status_code != 302 or "login" in answer.url or "/admin/" in answer.url, address
+                # Django's own pages send away, to the start, where there is no such row.
+                away = answer.status_code == 302 and (answer.url == "/admin/" or entry.name is None)
+                assert away or answer.status_code in (403, 404, 405), (method, address, answer.status_code)
                 count += 1
     assert count > 100
 
 
 def _filled(pattern: str) -> str:
-    for part in ("<path:object_id>", "<int:pk>", "<int:change>", "<int:version>", "<int:point>"):
-        pattern = pattern.replace(part, "1")
-    return pattern.replace("<slug:slug>", "x").replace("<str:kind>", "xlsx").replace("<slug:kind>", "xlsx")
+    return re.sub(r"<(str|slug):\w+>", "xlsx", re.sub(r"<(int|path):\w+>", "1", pattern))
 
 
 @pytest.mark.parametrize("role", [*STRANGERS, None])
