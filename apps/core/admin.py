@@ -224,6 +224,13 @@ SUBJECT_PAGES = {
     "risk_flag": "admin:escalation_riskflag_change",
     "ticket": "admin:escalation_ticket_change",
     "subscription": "admin:subscriptions_subscription_change",
+    "risk": "admin:register_risk_change",
+    "risk_assessment": "admin:register_riskassessment_change",
+    "mitigation": "admin:register_mitigation_change",
+    "control": "admin:register_control_change",
+    "incident": "admin:register_incident_change",
+    "register_review": "admin:register_registerreview_change",
+    "matrix": "admin:register_matrix_change",
 }
 _KEY = re.compile(r"[0-9]{1,18}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

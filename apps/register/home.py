@@ -38,7 +38,7 @@ def register_panel(user: User, now: datetime) -> home.Content:
     incidents = Incident.objects.visible_to(user).unresolved().count()
     stats = [
         home.Stat(value=failing, label="Checks failing", tone="bad" if failing else "ok",
-                  url=home.address("admin:register_control_changelist")),
+                  url=home.address("admin:register_checkversion_changelist")),
         home.Stat(value=late_reviews, label="Reviews overdue", tone="warn" if late_reviews else "ok",
                   url=f"{home.address('admin:register_registerreview_changelist')}?due=late"),
         home.Stat(value=incidents, label="Incidents", tone="bad" if incidents else "ok",

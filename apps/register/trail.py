@@ -100,11 +100,11 @@ def _entry(entry: LogEntry, *, bare: bool = False) -> Iterator[Change]:
     thing = (
         ""
         if bare or entry.content_type.model == "risk"
-        else f"{label(entry.content_type.model)} “{entry.object_repr[:80]}”"
+        else f"{label(entry.content_type.name)} “{entry.object_repr[:80]}”"
     )
     if entry.action != LogEntry.Action.UPDATE:
         verb = "added" if entry.action == LogEntry.Action.CREATE else "removed"
-        yield Change(entry.timestamp, who, f"{thing or label(entry.content_type.model)} {verb}", why=why)
+        yield Change(entry.timestamp, who, f"{thing or label(entry.content_type.name)} {verb}", why=why)
         return
     model = entry.content_type.model_class()
     bare_row = model() if model else None

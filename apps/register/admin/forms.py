@@ -136,7 +136,7 @@ class EntryForm(PlainForm):
 class MessageForm(PlainForm):
     """A message by a template."""
 
-    template = forms.ModelChoiceField(CommunicationTemplate.objects.all(), empty_label=None, label="Template")
+    template = forms.ModelChoiceField(CommunicationTemplate.objects.all(), empty_label="Choose one", label="Template")
     recipients = forms.ModelMultipleChoiceField(
         User.objects.filter(is_active=True, is_staff=True).order_by("username"), label="To"
     )

@@ -155,7 +155,7 @@ def upload_page(modeladmin: admin.ModelAdmin, request: HttpRequest) -> HttpRespo
             problem.fields = {"file": [problem.message]}
             raise
         made.append(row)
-        return f"{file.name} was read. Nothing is in the register yet."
+        return f"“{file.name}” was read. Nothing is in the register yet."
 
     words = Words("Import a document", "Read it", "The next page shows what would be created, changed or left.")
     question = Question(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
@@ -47,6 +48,7 @@ class RegisterReviewAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     list_display_links = None
     list_filter = [DueFilter, "status"]
     list_select_related = ["assessment", "risk", "gate", "led_by"]
+    ordering: ClassVar[list[Any]] = [F("completed_at").desc(nulls_first=True), "due_on", "pk"]
     sortable_by: ClassVar[list[str]] = []
     show_facets = admin.ShowFacets.NEVER
 

@@ -41,7 +41,7 @@ def look(*, now: datetime, settings: CheckSettings, site: Site) -> Finding:
                 failures.append(f"{opened.count(False)} of {len(opened)} values of {name} do not open with any key.")
     read = sum(count["read"] for count in counts.values())
     return concluded(
-        f"{len(project.FIELD_KEYS)} keys; {read} stored values of {len(counts)} columns are encrypted with them.",
+        f"Keys: {len(project.FIELD_KEYS)}; {read} stored values of {len(counts)} columns are encrypted with them.",
         failures=failures,
         facts={"keys": len(project.FIELD_KEYS), "columns": counts},
         query="SELECT of every encrypted column",

@@ -25,7 +25,7 @@ class CommunicationTemplate(models.Model):
         ordering = ["step", "slug"]
 
     def __str__(self) -> str:
-        return self.subject
+        return f"{self.get_step_display()}: {self.subject}"
 
 
 class Incident(models.Model):
