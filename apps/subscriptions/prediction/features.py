@@ -30,7 +30,7 @@ FEATURES: dict[str, str] = {
     "tries_last": "Tries of the last renewal",
     "tries_mean": "Tries of a renewal on average",
     "late_last": "How late the last renewal was paid, in intervals",
-    "late_max": "How late the latest renewal was paid, in intervals",
+    "late_max": "How late renewals were paid at most, in intervals",
     "late_mean": "How late renewals are paid on average, in intervals",
     "hard_last": "The last renewal was declined for good",
     "amount_change": "The amount against earlier ones (logarithm)",
