@@ -1,0 +1,1 @@
+"""Checks of controls over articles, see docs/checks.md."""
