@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 LOGGED = 20
 """Up to so many results of one batch are logged one by one; a run over all logs its counts, and each score keeps its own."""
 RISK_CHANGED = "subscription.risk_changed"
-"""The event after which detectors judge the subscriptions whose score is or was HIGH and changed."""
+"""The event after which detectors judge the subscriptions whose level changed, or whose score is HIGH and changed."""
 _RANK = {"": 0, RiskLevel.LOW.value: 1, RiskLevel.MEDIUM.value: 2, RiskLevel.HIGH.value: 3}
 # The server or the task ends; that says nothing about a subscription, and the whole batch is done again later.
 NOT_ITS_FAULT = (OperationalError, SoftTimeLimitExceeded)
@@ -62,7 +62,7 @@ class Batch:
         degraded: scores stored with the mark that something failed.
         changed: scores whose level changed.
         transitions: changes of level that are news. A level that is lower only because something failed is none.
-        touched: subscriptions whose score is or was HIGH, and changed.
+        touched: subscriptions whose level changed, or whose score is HIGH and changed.
     """
 
     succeeded: int = 0
@@ -183,7 +183,8 @@ def _stored(results: list[store.Result], previous: dict[UUID, store.Stored], now
         else:
             written.append((result, before.level if before else ""))
             batch.changed += before is None or before.level != found.level
-            if RiskLevel.HIGH.value in (found.level, before and before.level):
+            moved = before is not None and before.level != found.level
+            if moved or found.level == RiskLevel.HIGH.value:
                 batch.touched.append(result.subscription_id)
         if (news := _transition(result, before)) is not None:
             batch.transitions.append(news)
@@ -247,6 +248,6 @@ def _counted(batch: Batch, occasion: str, seconds: float) -> None:
 
 
 def judge(touched: Collection[UUID], *, now: datetime) -> None:
-    """Let the detectors judge subscriptions whose score is or was HIGH, and changed. Call it outside of transactions."""
+    """Let the detectors judge what :attr:`Batch.touched` names. Call it outside of transactions."""
     subjects = Subjects(frozenset(f"subscription:{one}" for one in touched))
     run_rules(now=now, trigger=RuleRun.Trigger.EVENT, subjects=subjects, events=frozenset({RISK_CHANGED}))

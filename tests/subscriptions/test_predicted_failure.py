@@ -11,6 +11,7 @@ from apps.actions.rules import Subjects
 from apps.actions.runs import run_rules
 from apps.subscriptions.detectors.predicted_failure import Settings, detect
 from apps.subscriptions.models import RenewalModel, RenewalPrediction, RiskScore, Subscription
+from apps.subscriptions.scores import recalculate
 from tests.subscriptions.factories import NOW, RENEWS_ON, SubscriptionFactory
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +78,12 @@ def test_the_card_resolves_when_the_rules_see_it_themselves(model) -> None:
     run_rules(now=NOW, trigger="schedule", rules=["predicted-failure"])
     card.refresh_from_db()
     assert card.status == ActionCard.Status.RESOLVED
+
+
+def test_the_card_resolves_at_once_when_a_change_lets_the_rules_see_it(model, django_capture_on_commit_callbacks) -> None:
+    one = predicted(model, 0.9)
+    run_rules(now=NOW, trigger="schedule", rules=["predicted-failure"])
+    with django_capture_on_commit_callbacks(execute=True):
+        recalculate([one.pk], now=NOW)  # without an approval or a balance it is not LOW
+    assert RiskScore.objects.get(subscription=one).risk_level != "LOW"
+    assert ActionCard.objects.get(rule="predicted-failure").status == ActionCard.Status.RESOLVED

@@ -36,6 +36,7 @@ class Settings(RuleSettings):
     title="Renewals predicted to fail",
     kind="subscription-risk-alert",
     settings=Settings,
+    events=frozenset({"subscription.risk_changed"}),
     mitigation="Look at the reasons, and ask the owner to check the payment method before the renewal is due.",
     escalation="Escalate when many renewals of one organisation are predicted to fail: its provider may be the cause.",
     rollback="Nothing is changed by this card. What was agreed with the owner is undone where it was entered.",
