@@ -80,7 +80,9 @@ def test_the_card_resolves_when_the_rules_see_it_themselves(model) -> None:
     assert card.status == ActionCard.Status.RESOLVED
 
 
-def test_the_card_resolves_at_once_when_a_change_lets_the_rules_see_it(model, django_capture_on_commit_callbacks) -> None:
+def test_the_card_resolves_at_once_when_a_change_lets_the_rules_see_it(
+    model, django_capture_on_commit_callbacks
+) -> None:
     one = predicted(model, 0.9)
     run_rules(now=NOW, trigger="schedule", rules=["predicted-failure"])
     with django_capture_on_commit_callbacks(execute=True):
