@@ -157,6 +157,15 @@ def test_long_texts_come_back(kind: str) -> None:
     assert [task.description for one in found.risks for task in one.mitigations] == [long] * 4
 
 
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_a_text_that_ends_in_empty_lines_comes_back(kind: str) -> None:
+    task = PaperMitigation(title="Task", description="Two lines.\n\n", controls=())
+    paper = Paper(shape="register", title="Ends", slug="ends", actions=(replace(task, horizon="immediate"),))
+    found = read(f"ends.{kind}", written(paper, kind))
+    assert found.not_understood == ()
+    assert [one.description for one in found.actions] == ["Two lines.\n\n"]
+
+
 @given(texts)
 def test_cells_give_back_what_they_got(text: str) -> None:
     assert meant(harmless(text)) == text

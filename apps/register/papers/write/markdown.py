@@ -131,7 +131,7 @@ def _yaml(data: Any) -> str:
     text: str = yaml.dump(
         data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=2**16, default_flow_style=False
     )
-    return text
+    return text.removesuffix("...\n")  # behind a text whose line breaks are kept, the end of a document is marked
 
 
 def _fence(data: dict[str, Any]) -> str:
