@@ -23,7 +23,9 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value and not value.startswith((" ", "\n")) and "\r" not in value else None
+    # Empty lines at the end, and lines that end front matter, are kept by quotes alone.
+    plain = value == value.strip() and "\r" not in value and "---" not in value
+    style = None if "\n" not in value else "|" if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -131,7 +133,7 @@ def _yaml(data: Any) -> str:
     text: str = yaml.dump(
         data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=2**16, default_flow_style=False
     )
-    return text.removesuffix("...\n")  # behind a text whose line breaks are kept, the end of a document is marked
+    return text
 
 
 def _fence(data: dict[str, Any]) -> str:
