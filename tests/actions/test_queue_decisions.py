@@ -87,7 +87,7 @@ def test_a_double_click_approves_once(desk: Client) -> None:
 def test_a_message_that_was_emptied_is_refused_beside_its_field(desk: Client) -> None:
     card = make_card()
     response = take(desk, card, "approve", action="send-message", message="  ")
-    assert response.status_code == 400
+    assert response.status_code == 422
     assert "Write what the customer is to read" in response.content.decode()
     assert not Execution.objects.exists()
 
