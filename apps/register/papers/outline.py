@@ -153,7 +153,7 @@ def whole(text: str, root: SyntaxTreeNode) -> None:
     Raises:
         BadPaper: if its front matter or a fence is never closed.
     """
-    lines = text.split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as the parser counts them
     opened = lines[0].rstrip() == "---" if lines else False
     if opened and not any(node.type == "front_matter" for node in root.children):
         raise BadPaper("Line 1: the front matter that begins here has no end. The file may be cut off.")
