@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -64,13 +65,15 @@ def test_files_fill_the_queue_and_a_person_decides(desk: Callable[..., Desk], ol
     one.page.check("input[name=outcome][value=benign]")
     one.page.fill("[name=reason]", "The customer knows")
     one.page.keyboard.press("Control+Enter")
-    wait_for(lambda: ActionCard.objects.filter(pk=first.pk, status="dismissed").first())
+    expect(one.page).to_have_url(re.compile(r"/change/$"))  # the next card is shown
+    assert ActionCard.objects.get(pk=first.pk).status == "dismissed"
 
     one.open(url(second, "escalate"))
     one.page.keyboard.press("ArrowDown")
     one.page.fill("[name=reason]", "The stock is gone")
     one.page.locator("form[data-once] [type=submit]").click()
-    wait_for(lambda: ActionCard.objects.filter(pk=second.pk, status="escalated").first())
+    expect(one.page).not_to_have_url(re.compile(r"/escalate/"))
+    assert ActionCard.objects.get(pk=second.pk).status == "escalated"
 
     assert RiskFlag.objects.get().source == f"action_card:{second.pk}"
     assert Decision.objects.filter(actor=operator).count() >= 2
