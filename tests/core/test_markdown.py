@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.markdown import rendered
+from apps.core.markdown import Heading, document, rendered
 
 TAG = re.compile(r"<\s*/?\s*([a-zA-Z][a-zA-Z0-9]*)([^>]*)>")
 KNOWN = {
@@ -76,3 +76,30 @@ def test_a_deep_nest_is_no_trouble() -> None:
     assert rendered(">" * 5_000 + "x")
     assert rendered("[" * 5_000 + "x" + "]" * 5_000)
     assert rendered("*" * 20_000)
+
+
+OURS = r"/pictures/[a-z]+\.png"
+
+
+def test_a_document_tells_its_headings_and_begins_below_its_title() -> None:
+    found = document("## Ship *to* us\n\n### Ship to us\n\n## Ship to us\n\n## Ship to us 2\n\n## ???")
+    assert found.headings == (
+        Heading(2, "Ship to us", "about-ship-to-us"),
+        Heading(3, "Ship to us", "about-ship-to-us-2"),
+        Heading(2, "Ship to us", "about-ship-to-us-3"),
+        Heading(2, "Ship to us 2", "about-ship-to-us-2-2"),
+        Heading(2, "???", "about-part"),
+    )
+    assert '<h2 id="about-ship-to-us">Ship <em>to</em> us</h2>' in found.html
+    assert document("# One\n# Two").headings[1].level == 2
+    many = document("# a\n" * 5_000).headings
+    assert len({heading.anchor for heading in many}) == 5_000
+
+
+def test_a_document_shows_our_pictures_alone() -> None:
+    html = document('![a "b" *c*](/pictures/x.png) ![d](https://example.com/y.png)', pictures=OURS).html
+    assert '<img src="/pictures/x.png" alt="a &quot;b&quot; c" loading="lazy">' in html
+    assert "example.com" not in html
+    assert " d</p>" in html
+    assert "<img" not in document("![a](/pictures/x.png)").html
+    assert "<img" not in document("![a](/pictures/x.png/../../admin)", pictures=OURS).html
