@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.subscriptions",
     "apps.knowledge",
+    "apps.chat",
     "apps.core.site.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -135,10 +135,19 @@ _WRITE_ARTICLES = _SEE_KNOWLEDGE | {
 _KEEP_KNOWLEDGE = _WRITE_ARTICLES | {
     "knowledge.edit_any_article", "knowledge.add_category", "knowledge.change_category", "knowledge.add_answersettings",
 }  # fmt: skip
+_SEE_CHAT = frozenset(
+    f"chat.view_{model}"
+    for model in (
+        "botturn", "chatsite", "conversation", "event", "handoff", "handoffrating", "rating", "reading", "upload",
+        "visitor",
+    )
+)  # fmt: skip
+_CHAT = _SEE_CHAT | {"chat.chat_with_customer", "chat.add_handoffrating", "chat.change_handoffrating"}
+_KEEP_CHAT = frozenset({"chat.add_chatsite", "chat.change_chatsite", "chat.erase_customer"})
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 
-_AGENT = _SEE_KNOWLEDGE | _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS | _WORK_TICKETS
+_AGENT = _SEE_KNOWLEDGE | _SEE_ORDERS | _SEE_SUBSCRIPTIONS | _SEE_CARDS | _RAISE_FLAGS | _WORK_TICKETS | _CHAT
 _LEAD = _AGENT | _LEAD_ESCALATION | _KEEP_OWN_RISKS
 _MANAGER = (
     _LEAD
@@ -149,6 +158,7 @@ _MANAGER = (
     | _SET_UP_ESCALATION
     | _HANDLE_INCIDENTS
     | _KEEP_KNOWLEDGE
+    | _KEEP_CHAT
 )
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {

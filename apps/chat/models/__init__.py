@@ -1,0 +1,21 @@
+"""Chat: sites with a widget, visitors and their sessions, conversations and what happened in them."""
+
+from apps.chat.models.bot import BotTurn, Verification
+from apps.chat.models.conversations import Conversation, Event, Reading, Upload
+from apps.chat.models.handoffs import Handoff, HandoffRating, Rating
+from apps.chat.models.sites import ChatSession, ChatSite, Visitor
+
+__all__ = [
+    "BotTurn",
+    "ChatSession",
+    "ChatSite",
+    "Conversation",
+    "Event",
+    "Handoff",
+    "HandoffRating",
+    "Rating",
+    "Reading",
+    "Upload",
+    "Verification",
+    "Visitor",
+]

@@ -1,0 +1,54 @@
+"""Lists of conversations and events that people see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+
+from apps.core.scope import in_scope
+
+if TYPE_CHECKING:
+    from apps.chat.models import Conversation, Event  # noqa: F401
+    from apps.core.models import User
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    """Conversations by who may see them and what they wait for."""
+
+    def visible_to(self, user: User) -> ConversationQuerySet:
+        """Those of the person's scopes, if the role reads conversations at all."""
+        if not user.has_perm("chat.view_conversation"):
+            return self.none()
+        return in_scope(self, user)
+
+    def open(self) -> ConversationQuerySet:
+        return self.exclude(state="resolved")
+
+    def of(self, user: User) -> ConversationQuerySet:
+        """Those the person talks in."""
+        return self.filter(state="person", assignee=user)
+
+    def waiting(self) -> ConversationQuerySet:
+        """Those nobody has taken, the longest waiting first."""
+        return self.filter(state="waiting").order_by("waiting_since", "id")
+
+    def unjudged(self) -> ConversationQuerySet:
+        """Those with events that the indicators of risks have not seen."""
+        return self.filter(judged_seq__lt=models.F("seq"))
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Events in their order."""
+
+    def after(self, seq: int) -> EventQuerySet:
+        """The one way for first load, reconnect, repair of gaps and polling."""
+        return self.filter(seq__gt=seq).order_by("seq")
+
+    def for_customer(self) -> EventQuerySet:
+        return self.filter(internal=False)
+
+    def said(self) -> EventQuerySet:
+        """Words between customer and company, without notes and changes of state."""
+        return self.filter(Q(kind="message") | Q(kind="file"), internal=False)

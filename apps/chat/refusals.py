@@ -1,0 +1,57 @@
+"""What chat refuses, each with its stable code."""
+
+from __future__ import annotations
+
+from apps.core.errors import DomainError
+
+
+class ConversationNotFound(DomainError):
+    """There is no such conversation, or it is not theirs; which of the two is not told."""
+
+    code = "not_found"
+    message = "There is no such conversation."
+    status = 404
+
+
+class NotAllowed(DomainError):
+    """The person's role does not include this."""
+
+    code = "not_allowed"
+    message = "Your role does not include this."
+    status = 403
+
+
+class EmptyMessage(DomainError):
+    """Nothing was said."""
+
+    code = "empty_message"
+    message = "Write something first."
+    status = 422
+
+
+class MessageTooLong(DomainError):
+    """More than a message may hold."""
+
+    code = "message_too_long"
+    message = "This is too long for one message."
+    status = 422
+
+
+class TurnPassed(DomainError):
+    """The bot's words are for a turn that has passed: the customer wrote on, or a person took over."""
+
+    code = "turn_passed"
+    message = "The conversation went on."
+    status = 409
+
+
+class ConversationChanged(DomainError):
+    """Somebody changed its state, team or person meanwhile. ``version`` is what it is now."""
+
+    code = "conversation_changed"
+    message = "Somebody changed this conversation since you looked at it."
+    status = 409
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__()
