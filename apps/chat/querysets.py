@@ -10,7 +10,7 @@ from django.db.models import Q
 from apps.core.scope import in_scope
 
 if TYPE_CHECKING:
-    from apps.chat.models import Conversation, Event  # noqa: F401
+    from apps.chat.models import Conversation, Event
     from apps.core.models import User
 
 
