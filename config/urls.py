@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import URLPattern, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from apps.knowledge.image_page import show_image
+
 urlpatterns = [
     path("", include("apps.core.urls")),
     path("", include("apps.orders.urls")),
@@ -14,6 +16,7 @@ urlpatterns = [
     path("api/", include("apps.register.urls")),
     path("api/", include("apps.subscriptions.urls")),
     path("api/", include("apps.core.api_urls")),
+    path("help/images/<int:pk>-<slug:digest>", show_image, name="article_image"),
     path("admin/", admin.site.urls),
 ]
 

@@ -191,6 +191,25 @@ def _taken_over(version: ArticleVersion, words: dict[str, str], actor: User, now
     raise WrongState("This draft was in review; its author has to go on with it, or give it up.")
 
 
+@transaction.atomic
+def discard(*, version_id: int, seen_digest: str, actor: User) -> Article:
+    """Throw a draft away that was never submitted, so that the way is free for another one.
+
+    Raises:
+        ArticleNotFound, NotAllowed, VersionChanged, WrongState: it is no draft, or was in review and stays in the history.
+    """
+    version = rights.locked_version(version_id, actor)
+    rights.require(rights.may_edit(actor, version.article))
+    _require_state(version, State.DRAFT)
+    if version.digest != seen_digest:
+        raise VersionChanged(version.digest)
+    if version.submitted_at is not None:
+        raise WrongState("It was in review, so it stays in the history. Go on with it, or have it rejected.")
+    with said_by(actor, "Thrown away"):
+        version.delete()
+    return version.article
+
+
 def _require_state(version: ArticleVersion, *states: str) -> None:
     if version.state not in states:
         raise WrongState(f"The version is {version.get_state_display().lower()}.")

@@ -15,7 +15,7 @@ from apps.core.notifications import News, notify_many
 from apps.core.roles import Role, people_with
 from apps.knowledge import rights
 from apps.knowledge.models import Article
-from apps.knowledge.refusals import InvalidArticle, WrongState
+from apps.knowledge.refusals import InvalidArticle, VersionChanged, WrongState
 
 AHEAD = (14, 3, 0)
 """Days before a review is due on which its owner is reminded."""
@@ -25,17 +25,22 @@ JOB = "keep_articles"
 
 
 @transaction.atomic
-def confirm(*, article_id: int, actor: User, now: datetime, note: str = "") -> Article:
+def confirm(*, article_id: int, actor: User, now: datetime, note: str = "", seen_digest: str | None = None) -> Article:
     """Say, having read it, that the live version is still true: its review is done.
 
+    Args:
+        seen_digest: of the text that was read.
+
     Raises:
-        ArticleNotFound, NotAllowed, WrongState: nothing of it is live.
+        ArticleNotFound, NotAllowed, VersionChanged: another version went live meanwhile, WrongState: nothing of it is live.
     """
     article = rights.locked_article(article_id, actor)
     rights.require(rights.may_edit(actor, article))
     live = article.versions.published().first()
     if live is None:
         raise WrongState("Nothing of this article is live.")
+    if seen_digest is not None and live.digest != seen_digest:
+        raise VersionChanged(live.digest)
     article.next_review_on = (now + timedelta(days=article.review_every_days)).date()
     article.reminded_on = None
     with said_by(actor, note):
@@ -45,14 +50,17 @@ def confirm(*, article_id: int, actor: User, now: datetime, note: str = "") -> A
 
 
 @transaction.atomic
-def reassign(*, article_id: int, owner: User, reason: str, actor: User, now: datetime) -> Article:
+def reassign(
+    *, article_id: int, owner: User, reason: str, actor: User, now: datetime, seen_edition: int | None = None
+) -> Article:
     """Give an article to another owner, who is told.
 
     Raises:
-        ArticleNotFound, NotAllowed, InvalidArticle: the new owner cannot own articles, or no reason is given.
+        ArticleNotFound, NotAllowed, ArticleChanged, InvalidArticle: the new owner cannot own articles, or no reason is given.
     """
     article = rights.locked_article(article_id, actor)
     rights.require(rights.may_edit(actor, article))
+    rights.require_seen(article, seen_edition)
     if not may_own(owner):
         raise InvalidArticle(fields={"owner": ["This person's role does not include articles."]})
     if not reason.strip():

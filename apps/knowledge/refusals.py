@@ -40,6 +40,11 @@ class VersionChanged(DomainError):
         self.digest = digest
         super().__init__()
 
+    @property
+    def version(self) -> str:
+        """What a form has to be bound to now, see :mod:`apps.core.asking`."""
+        return self.digest
+
 
 class ArticleChanged(DomainError):
     """The article's details are not what the person looked at. ``edition`` is theirs now."""
@@ -51,6 +56,11 @@ class ArticleChanged(DomainError):
     def __init__(self, edition: int) -> None:
         self.edition = edition
         super().__init__()
+
+    @property
+    def version(self) -> int:
+        """What a form has to be bound to now, see :mod:`apps.core.asking`."""
+        return self.edition
 
 
 class WrongState(DomainError):

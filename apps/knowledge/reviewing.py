@@ -21,9 +21,9 @@ State = ArticleVersion.State
 KIND = "articles"
 
 
-def _seen(version: ArticleVersion, digest: str) -> None:
-    """An approval is of the text that was looked at, and of no other."""
-    if version.digest != digest:
+def _seen(version: ArticleVersion, digest: str | None) -> None:
+    """An approval is of the text that was looked at, and of no other. Jobs look at none: None."""
+    if digest is not None and version.digest != digest:
         raise VersionChanged(version.digest)
 
 
@@ -67,15 +67,16 @@ def submit(*, version_id: int, seen_digest: str, actor: User, now: datetime) -> 
 
 
 @transaction.atomic
-def withdraw(*, version_id: int, actor: User, now: datetime) -> ArticleVersion:
+def withdraw(*, version_id: int, actor: User, now: datetime, seen_digest: str | None = None) -> ArticleVersion:
     """Take a version back from review, or an approved one back before it goes live; it is a draft again.
 
     Raises:
-        ArticleNotFound, NotAllowed, WrongState
+        ArticleNotFound, NotAllowed, WrongState, VersionChanged
     """
     version = rights.locked_version(version_id, actor)
     rights.require(rights.may_edit(actor, version.article))
     _require_state(version, State.IN_REVIEW, State.APPROVED)
+    _seen(version, seen_digest)
     if version.state == State.APPROVED and _has_draft(version.article):
         raise WrongState("There is another draft already; give that one up first.")
     _move(
@@ -153,14 +154,16 @@ def _tell_author(version: ArticleVersion, what: str, words: str, now: datetime) 
 
 
 @transaction.atomic
-def publish(*, version_id: int, actor: User, now: datetime) -> ArticleVersion:
+def publish(*, version_id: int, actor: User, now: datetime, seen_digest: str | None = None) -> ArticleVersion:
     """Put an approved version live in place of the one that is.
 
     Raises:
-        ArticleNotFound, NotAllowed, WrongState
+        ArticleNotFound, NotAllowed, WrongState, VersionChanged
     """
     version = rights.locked_version(version_id, actor)
     rights.require(rights.may_publish(actor, version.article))
+    _require_state(version, State.APPROVED)
+    _seen(version, seen_digest)
     return _go_live(version, actor, now)
 
 
@@ -181,15 +184,18 @@ def _go_live(version: ArticleVersion, actor: User | str, now: datetime) -> Artic
 
 
 @transaction.atomic
-def schedule(*, version_id: int, publish_at: datetime | None, actor: User, now: datetime) -> ArticleVersion:
+def schedule(
+    *, version_id: int, publish_at: datetime | None, actor: User, now: datetime, seen_digest: str | None = None
+) -> ArticleVersion:
     """Have an approved version go live at a time, or no longer by itself.
 
     Raises:
-        ArticleNotFound, NotAllowed, WrongState, InvalidArticle: the time is past.
+        ArticleNotFound, NotAllowed, WrongState, VersionChanged, InvalidArticle: the time is past.
     """
     version = rights.locked_version(version_id, actor)
     rights.require(rights.may_publish(actor, version.article))
     _require_state(version, State.APPROVED)
+    _seen(version, seen_digest)
     if publish_at is not None and publish_at <= now:
         raise InvalidArticle(fields={"publish_at": ["This time is past."]})
     version.publish_at = publish_at
@@ -219,14 +225,15 @@ def publish_due(now: datetime) -> int:
 
 
 @transaction.atomic
-def archive(*, article_id: int, reason: str, actor: User, now: datetime) -> Article:
+def archive(*, article_id: int, reason: str, actor: User, now: datetime, seen_edition: int | None = None) -> Article:
     """Take an article down. Its versions stay; a new draft of it can be published again after :func:`restore`.
 
     Raises:
-        ArticleNotFound, NotAllowed, WrongState, InvalidArticle
+        ArticleNotFound, NotAllowed, WrongState, ArticleChanged, InvalidArticle
     """
     article = rights.locked_article(article_id, actor)
     rights.require(rights.may_publish(actor, article))
+    rights.require_seen(article, seen_edition)
     if article.archived_at:
         raise WrongState("It is archived already.")
     if not reason.strip():
@@ -244,14 +251,15 @@ def archive(*, article_id: int, reason: str, actor: User, now: datetime) -> Arti
 
 
 @transaction.atomic
-def restore(*, article_id: int, actor: User, now: datetime) -> Article:
+def restore(*, article_id: int, actor: User, now: datetime, seen_edition: int | None = None) -> Article:
     """Take an archived article up again; it is seen once a version of it is published.
 
     Raises:
-        ArticleNotFound, NotAllowed, WrongState
+        ArticleNotFound, NotAllowed, WrongState, ArticleChanged
     """
     article = rights.locked_article(article_id, actor)
     rights.require(rights.may_publish(actor, article))
+    rights.require_seen(article, seen_edition)
     if not article.archived_at:
         raise WrongState("It is not archived.")
     article.archived_at = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.core.models import User
 from apps.knowledge.models import Article, ArticleVersion
-from apps.knowledge.refusals import ArticleNotFound, NotAllowed, OwnVersion
+from apps.knowledge.refusals import ArticleChanged, ArticleNotFound, NotAllowed, OwnVersion
 
 VIEW, ADD, CHANGE = "knowledge.view_article", "knowledge.add_article", "knowledge.change_article"
 EDIT_ANY, REVIEW, PUBLISH = "knowledge.edit_any_article", "knowledge.review_article", "knowledge.publish_article"
@@ -76,3 +76,13 @@ def require_reviewer(actor: User, version: ArticleVersion) -> None:
     if version.author_id == actor.pk:
         raise OwnVersion
     require(may_review(actor, version))
+
+
+def require_seen(article: Article, edition: int | None) -> None:
+    """Hold a change to the details that were looked at; None for who looked at none.
+
+    Raises:
+        ArticleChanged
+    """
+    if edition is not None and article.edition != edition:
+        raise ArticleChanged(article.edition)
