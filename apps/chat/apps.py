@@ -10,5 +10,5 @@ class ChatConfig(AppConfig):
         from apps.chat import models  # models are not there before
         from apps.core.audit import audit
 
-        audit(models.ChatSite, exclude=["identity_secret"])
+        audit(models.ChatSite, mask=["identity_secret"])
         audit(models.HandoffRating)
