@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
-from apps.core.scope import in_scope
+from apps.core.scope import scope_ids_of, sees_every_scope
 
 if TYPE_CHECKING:
     from apps.chat.models import Conversation, Event
@@ -18,10 +18,16 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     """Conversations by who may see them and what they wait for."""
 
     def visible_to(self, user: User) -> ConversationQuerySet:
-        """Those of the person's scopes, if the role reads conversations at all."""
-        if not user.has_perm("chat.view_conversation"):
+        """Those of the person's scopes and of the teams of these, if the role reads conversations at all.
+
+        Whoever gives a conversation to a team makes it visible there, wherever the site stands.
+        """
+        if not (user.is_active and user.has_perm("chat.view_conversation")):
             return self.none()
-        return in_scope(self, user)
+        if sees_every_scope(user):
+            return self
+        scopes = scope_ids_of(user)
+        return self.filter(Q(scope__in=scopes) | Q(team__scope__in=scopes))
 
     def open(self) -> ConversationQuerySet:
         return self.exclude(state="resolved")

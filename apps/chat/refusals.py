@@ -55,3 +55,27 @@ class ConversationChanged(DomainError):
     def __init__(self, version: int) -> None:
         self.version = version
         super().__init__()
+
+
+class WrongState(DomainError):
+    """What was asked does not fit the conversation's state."""
+
+    code = "wrong_state"
+    message = "This cannot be done with a conversation in this state."
+    status = 409
+
+
+class NotYours(DomainError):
+    """Only the person who has a conversation answers its customer."""
+
+    code = "not_yours"
+    message = "Take the conversation over first; then you can answer."
+    status = 409
+
+
+class CannotGive(DomainError):
+    """The person or team cannot take this conversation."""
+
+    code = "cannot_give"
+    message = "This person or team cannot take the conversation."
+    status = 422

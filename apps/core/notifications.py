@@ -30,6 +30,7 @@ KINDS = {
     "flag_proposals": "Proposed risk flags",
     "reviews": "Reviews and documents",
     "tickets": "Tickets",
+    "chat": "Conversations",
     "training": "Training",
     "monitoring": "Monitoring of orders",
     "actions": "Action cards",
