@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.core.models import Scope, User
 from apps.core.roles import Role
 from apps.register import matrices, risks
-from apps.register.models import Rating, Risk
+from apps.register.models import Rating, Risk, RiskLink
 
 
 @transaction.atomic
@@ -48,6 +48,7 @@ def record_risk(
         owner_role=owner_role.value, scope=scope, recorded_by=actor, recorded_at=now,
     )  # fmt: skip
     stored = risks.store(risk, actor, source=reference_source, level=level)
+    RiskLink.objects.get_or_create(risk=stored, target=reference_source, defaults={"added_by": actor, "added_at": now})
     if not stored.ratings.exists():
         matrix = matrices.in_force(matrices.PROTOCOL)
         for kind in (Rating.Kind.INHERENT, Rating.Kind.CURRENT):

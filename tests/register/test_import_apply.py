@@ -18,6 +18,7 @@ from apps.core.roles import Role
 from apps.register.models import Control, Mitigation, Rating, Risk, RiskAssessment, RiskImport
 from apps.register.papers.importing import apply, discard, preview, refresh
 from apps.register.papers.refusals import BadPaper, ImportClosed, RegisterChanged
+from apps.register.risks import give_score
 from tests.core.factories import UserFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -311,3 +312,19 @@ def test_many_risks_take_hardly_more_queries_than_few_and_tell_how_far_they_are(
     assert Risk.objects.count() == 420
     assert counts[1] <= counts[0] + 5
     assert heard == [(20, 20), (400, 400)]
+
+
+def test_a_preview_warns_of_scores_that_people_gave_after_the_last_import() -> None:
+    imported()
+    risk = Risk.objects.get(title="First thing")
+    later = NOW + timedelta(days=3)
+    held = risk.ratings.get(kind="current", latest=True)
+    give_score(
+        risk, kind="current", steps=(1, 1), matrix=held.matrix, actor=person(Role.RISK_MANAGER),
+        now=later, reason="Fewer than we thought.",
+    )  # fmt: skip
+    (note,) = looked_at().not_understood
+    assert note["text"] == "First thing: current score"
+    assert "5 Mar 2026" in note["why"]
+    imported()
+    assert looked_at().not_understood == []

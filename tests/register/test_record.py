@@ -31,6 +31,7 @@ def test_a_source_is_recorded_once() -> None:
     assert recorded() == recorded(title="Again")
     assert Risk.objects.get().title == "Sparks"
     assert Decision.objects.filter(action="risk_recorded").count() == 1
+    assert [link.target for link in Risk.objects.get().links.all()] == ["risk_flag:4"]
 
 
 def test_references_count_up() -> None:

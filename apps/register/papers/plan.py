@@ -6,12 +6,15 @@ Only what a document states is compared. What the register has and the document 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from difflib import SequenceMatcher
 from typing import Any
 
-from apps.register.models import RiskAssessment
+from django.db.models import Max
+
+from apps.register.models import RiskAssessment, RiskImport
 from apps.register.papers.register import Held, head_of, held
 from apps.register.papers.resolve import Resolved, resolve
 from apps.register.papers.shapes import KINDS, Paper, PaperMitigation, PaperRisk, PaperScore, Unread
@@ -133,7 +136,7 @@ def compare(paper: Paper, assessment: RiskAssessment | None) -> Comparison:
         head=tuple(_head(clean, current)) if assessment else (),
         added=tuple(_added(clean, current)),
         actions=tuple(compare_mitigations(clean.actions, current.actions, ("horizon", "priority"))),
-        risks=tuple(_risks(clean, rows, notes)),
+        risks=tuple(_risks(clean, rows, notes, _imported_at(assessment))),
         notes=tuple(notes),
     )
     return Comparison(plan, resolved, rows)
@@ -225,7 +228,15 @@ def compare_mitigations(
     return found + [MitigationPlan(MISSING, old[place].title, None, place) for place in left]
 
 
-def _risks(paper: Paper, rows: dict[int, Held], notes: list[Unread]) -> Iterable[RiskPlan]:
+def _imported_at(assessment: RiskAssessment | None) -> datetime | None:
+    """When a document last wrote to the assessment."""
+    applied = RiskImport.objects.filter(assessment=assessment, state=RiskImport.State.APPLIED) if assessment else None
+    return applied.aggregate(at=Max("applied_at"))["at"] if applied is not None else None
+
+
+def _risks(
+    paper: Paper, rows: dict[int, Held], notes: list[Unread], imported_at: datetime | None
+) -> Iterable[RiskPlan]:
     pairs = _pairs(paper.risks, rows)
     for index, risk in enumerate(paper.risks):
         category = " > ".join(risk.path)
@@ -236,6 +247,7 @@ def _risks(paper: Paper, rows: dict[int, Held], notes: list[Unread]) -> Iterable
             continue
         there = rows[pairs[index]]
         changes = _changes(risk, there.paper, notes)
+        notes.extend(_put_back(risk, there, changes, imported_at))
         mitigations = compare_mitigations(risk.mitigations, there.paper.mitigations)
         touched = changes or any(one.label in (NEW, CHANGED) for one in mitigations)
         yield RiskPlan(
@@ -273,6 +285,20 @@ def _changes(risk: PaperRisk, there: PaperRisk, notes: list[Unread]) -> list[Cha
             found.append(Change(kind, show_score(old), show_score(new)))
     missing = [link for link in risk.links or () if link not in (there.links or ())]
     return found + [Change("link", "", link) for link in missing]
+
+
+def _put_back(
+    risk: PaperRisk, there: Held, changes: Iterable[Change], imported_at: datetime | None
+) -> Iterator[Unread]:
+    """Warn of scores that somebody gave after the last import, and that this one would replace by the document's."""
+    changed = {change.field: change for change in changes}
+    for rating in there.row.latest_ratings:
+        change = changed.get(rating.kind)
+        if change and (imported_at is None or rating.rated_at > imported_at):
+            why = (
+                f"it was set here on {rating.rated_at:%-d %b %Y} to {change.old}; importing replaces it by {change.new}"
+            )
+            yield Unread(risk.line, f"{risk.title}: {rating.kind} score", why)
 
 
 def _same_score(new: PaperScore, old: PaperScore | None) -> bool:
