@@ -31,7 +31,7 @@ _FOREIGN = "@"
 class Held:
     """A risk of the register, with what it says as a paper, and its mitigations in the same order as there."""
 
-    row: Risk
+    row: Any  # of rows_of, with what that reads ahead
     paper: PaperRisk
     mitigations: list[Mitigation]
 
