@@ -43,6 +43,9 @@ class Handoff(models.Model):
                 name="handoff_one_waiting",
             )
         ]
+        indexes = [
+            models.Index(fields=["team", "-accepted_at"], condition=Q(accepted_at__isnull=False), name="handoff_pace")
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_reason_display()} at {self.requested_at:%Y-%m-%d %H:%M}"
