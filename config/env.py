@@ -80,6 +80,12 @@ class Environment(BaseSettings):
     )
     answer_writer_model: str = Field("", description="Name of the model that rephrases.")
     answer_writer_key: SecretStr = Field(SecretStr(""), description="Bearer token of that API.")
+    embedding_model: str = Field(
+        "", description="Embedding model of the search, a name of EMBEDDING_FOLDERS; empty: the delivered one."
+    )
+    embedding_folders: Names = Field(
+        (), description="Embedding models of your own: name=/folder with model.onnx and tokenizer.json, comma separated."
+    )
     report_retention_days: int = Field(
         400, ge=35, le=3650, description="Days for which customers' messages are kept for the indicators."
     )
@@ -106,6 +112,7 @@ class Environment(BaseSettings):
         "allowed_hosts",
         "csrf_trusted_origins",
         "cors_allowed_origins",
+        "embedding_folders",
         mode="before",
     )
     @classmethod
@@ -135,6 +142,23 @@ class Environment(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must be an address, such as https://llm.example.com/v1")
         return value.rstrip("/")
+
+    @field_validator("embedding_folders")
+    @classmethod
+    def _embedding_folders_are_named(cls, pairs: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in pairs:
+            name, _, folder = pair.partition("=")
+            if not 0 < len(name) <= 60 or not folder.startswith("/"):
+                raise ValueError("must be names with absolute folders, such as bge-small=/srv/models/bge-small")
+        return pairs
+
+    @model_validator(mode="after")
+    def _embedding_model_is_known(self) -> Self:
+        if self.embedding_model and self.embedding_model not in {
+            pair.partition("=")[0] for pair in self.embedding_folders
+        }:
+            raise ValueError("EMBEDDING_MODEL must be a name of EMBEDDING_FOLDERS, or empty for the delivered model")
+        return self
 
     @field_validator("probe_url")
     @classmethod

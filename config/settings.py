@@ -299,3 +299,5 @@ ANSWER_WRITER = {
     "model": ENV.answer_writer_model,
     "key": ENV.answer_writer_key.get_secret_value(),
 }
+EMBEDDING_MODEL = ENV.embedding_model
+EMBEDDING_FOLDERS = dict(pair.split("=", 1) for pair in ENV.embedding_folders)

@@ -20,9 +20,11 @@ from apps.core.models import Scope
 from apps.core.redaction import redact
 from apps.knowledge.abuse import noticed
 from apps.knowledge.calibration import current_settings
+from apps.knowledge.metrics import answers_total
 from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Passage, SearchIndex
 from apps.knowledge.search.confidence import Calibration, confidence, ordered
-from apps.knowledge.search.embedding import embedder
+from apps.knowledge.search.embedding import EmbeddingFailed
+from apps.knowledge.search.in_use import model_in_use
 from apps.knowledge.search.retrieve import Candidate, Reader, candidates
 from apps.knowledge.writer import Source, rephrased, writer
 
@@ -38,6 +40,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 KEPT = 300
 """Seconds that a found answer is kept for the same question of the same kind of reader."""
 WITHOUT_VECTORS = "Answered without vectors: the embedding model is not there."
+MODEL_FAILED = "Answered without vectors: the embedding model failed."
+OTHER_MODEL = "Answered with thresholds that were calibrated for another embedding model."
 
 
 class Outcome(StrEnum):
@@ -101,13 +105,20 @@ class Found:
 
 
 def find(question: str, reader: Reader, settings: AnswerSettings) -> Found:
-    """The articles that may answer, the best first; nothing is kept."""
-    model = embedder()
+    """The articles that may answer, the best first; nothing is kept. Without a model that runs, words alone find them."""
+    model = model_in_use()
     learnt = Calibration.model_validate(settings.calibration)
+    degraded = "" if model else WITHOUT_VECTORS
+    try:
+        found, asked = candidates(question, reader, model)
+    except EmbeddingFailed:
+        model, degraded = None, MODEL_FAILED
+        found, asked = candidates(question, reader, None)
+    if model and settings.model not in ("", model.name):
+        degraded = OTHER_MODEL
     weights = learnt.vectors if model else learnt.words
-    found, asked = candidates(question, reader, model)
     ranked = ordered(found, weights)
-    return Found(tuple(ranked), confidence(ranked, asked, weights), "" if model else WITHOUT_VECTORS)
+    return Found(tuple(ranked), confidence(ranked, asked, weights), degraded)
 
 
 def answer(
@@ -135,6 +146,7 @@ def answer(
     question = _UNSTORABLE.sub(" ", question)[:LONGEST]
     settings = current_settings()
     said = _kept_answer(question, reader, settings)
+    answers_total.labels(said.outcome.value, "yes" if said.degraded else "no").inc()
     if not keep:
         return said
     row = _keep(question, said, reader=reader, source=source, customer=customer, scope=scope, now=now)
@@ -149,7 +161,8 @@ def _kept_answer(question: str, reader: Reader, settings: AnswerSettings) -> Ans
     held = _remembered(key)
     if held is None:
         held = _said(question, _decide(find(question, reader, settings), settings))
-        _remember(key, held)
+        if not held.degraded:  # the next one may be better
+            _remember(key, held)
     return held
 
 

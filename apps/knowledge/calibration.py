@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Case, Q, Subquery, When
 from django.utils import timezone
 
 from apps.core.decisions import Entry, record
 from apps.core.errors import DomainError
 from apps.core.models import User
-from apps.knowledge.models import AnswerSettings, Article
+from apps.knowledge.models import AnswerSettings, Article, SearchIndex
 from apps.knowledge.search import confidence as learn
-from apps.knowledge.search.embedding import Embedder, embedder
+from apps.knowledge.search.embedding import Embedder
+from apps.knowledge.search.in_use import model_in_use
 from apps.knowledge.search.retrieve import FEATURES, Candidate, Reader, Words, candidates
 
 _FIRST = Path(__file__).parent / "data" / "answer_settings.json"
@@ -62,10 +64,15 @@ class Seen:
 
 
 def current_settings() -> AnswerSettings:
-    """The newest settings; the first are made from those that the product comes with."""
-    newest = AnswerSettings.objects.order_by("-number").first()
-    if newest is not None:
-        return newest
+    """The newest settings of the embedding model that answers, or the newest of all if it has none of its own.
+
+    The first are made from those that the product comes with.
+    """
+    in_use = Subquery(SearchIndex.objects.values("model")[:1])
+    own = Case(When(Q(model="") | Q(model=in_use), then=1), default=0)
+    found = AnswerSettings.objects.order_by(own.desc(), "-number").first()
+    if found is not None:
+        return found
     facts = json.loads(_FIRST.read_text()) | {"reason": "As delivered", "created_at": timezone.now()}
     facts.setdefault("model", "")
     # Two processes may start at once; the unique number lets one of them make the row.
@@ -190,7 +197,7 @@ def calibrate(
     """
     if len(questions) < FEWEST:
         raise TooFewQuestions
-    model = embedder()
+    model = model_in_use()
     by_words = look(questions, reader, None, told=told)
     by_both = look(questions, reader, model, told=told) if model else by_words
     judged = judge(by_both)
@@ -214,8 +221,11 @@ def calibrate(
 
 @transaction.atomic
 def _new_version(facts: dict[str, Any], actor: User | None) -> AnswerSettings:
-    AnswerSettings.objects.select_for_update(no_key=True).get(pk=current_settings().pk)
-    made = AnswerSettings.objects.create(number=current_settings().number + 1, **facts)
+    current_settings()  # there is one to lock and to count from
+    newest = AnswerSettings.objects.order_by("-number").values_list("pk", flat=True)[:1]
+    AnswerSettings.objects.select_for_update(no_key=True).get(pk=newest[0])
+    last = AnswerSettings.objects.order_by("-number").values_list("number", flat=True)[0]
+    made = AnswerSettings.objects.create(number=last + 1, **facts)
     record(
         Entry(
             scope="knowledge",

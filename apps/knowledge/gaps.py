@@ -7,7 +7,9 @@ answers its questions, and opens again when one of its kind is missed after that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
@@ -21,7 +23,8 @@ from apps.knowledge.calibration import current_settings
 from apps.knowledge.drafts import create_article
 from apps.knowledge.models import ArticleVersion, AskedQuestion, Category, Gap
 from apps.knowledge.refusals import WrongState
-from apps.knowledge.search.embedding import Embedder, Vectors, embedder
+from apps.knowledge.search.embedding import Embedder, EmbeddingFailed, Vectors
+from apps.knowledge.search.in_use import model_in_use
 from apps.knowledge.search.retrieve import Reader
 
 ALIKE = 0.62
@@ -29,8 +32,10 @@ ALIKE = 0.62
 BATCH = 200
 SAMPLE = 10
 """The latest questions of a gap that are asked again to see whether it is closed."""
-ANSWERED = 0.7
-"""The share of them that must be answered."""
+ANSWERED, LOST = 0.7, 0.5
+"""The share of them from which it closes, and below which it opens again; apart, so that it does not flutter."""
+WATCHED = timedelta(days=365)
+"""For so long after it was closed a gap may open again by itself."""
 _LOCK = 5_310_077  # of an advisory lock, any constant
 
 MISSED = ("not_sure", "escalated", "unhelpful")
@@ -47,15 +52,35 @@ def collect(*, most: int = 2_000) -> int:
     Returns:
         how many were put into one.
     """
-    model = embedder()
+    model = model_in_use()
     done = 0
-    while model is not None and done < most:
-        batch = list(missed().order_by("asked_at", "pk")[:BATCH])
-        if not batch:
-            break
-        _put(batch, model([question.text for question in batch]), model)
-        done += len(batch)
+    with suppress(EmbeddingFailed):  # it is counted and logged where it fails; the questions wait for the next turn
+        if model is not None:
+            _move_gaps(model)
+        while model is not None and done < most:
+            batch = list(missed().order_by("asked_at", "pk")[:BATCH])
+            if not batch:
+                break
+            _put(batch, model([question.text for question in batch]), model)
+            done += len(batch)
     return done
+
+
+def _move_gaps(model: Embedder) -> None:
+    """Give the gaps of a former embedding model their middles by this one: vectors of two models do not compare."""
+    for gap in Gap.objects.exclude(model=model.name):
+        asked = list(AskedQuestion.objects.filter(gap=gap).exclude(text="").order_by("-asked_at")[:BATCH])
+        if not asked:
+            continue
+        vectors = model([question.text for question in asked])
+        for question, vector in zip(asked, vectors, strict=True):
+            question.vector = vector.tolist()
+        middle = vectors.mean(axis=0)
+        centre = (middle / max(float(np.linalg.norm(middle)), 1e-9)).tolist()
+        with transaction.atomic():
+            AskedQuestion.objects.filter(gap=gap).update(vector=None)
+            AskedQuestion.objects.bulk_update(asked, ["vector"], batch_size=BATCH)
+            Gap.objects.filter(pk=gap.pk).update(centre=centre, model=model.name)
 
 
 @transaction.atomic
@@ -118,21 +143,29 @@ def _tell(pk: int, middle: Vectors) -> None:
 
 
 def recheck(now: datetime) -> int:
-    """Ask the latest questions of each gap again, and close those that are answered now.
+    """Ask the latest questions of each gap again: close those that are answered now, open those that are no longer.
 
     Returns:
         how many were closed.
     """
     settings, closed = current_settings(), 0
-    for gap in Gap.objects.exclude(state=Gap.State.CLOSED).order_by("pk"):
+    for gap in Gap.objects.filter(Q(closed_at=None) | Q(closed_at__gt=now - WATCHED)).order_by("pk"):
         asked = list(AskedQuestion.objects.filter(gap=gap).order_by("-asked_at")[:SAMPLE])
-        sure = [find(one.text, _reader(one), settings).confidence >= settings.answer_at for one in asked]
-        if asked and sum(sure) >= ANSWERED * len(asked):
-            gap.state, gap.closed_at = Gap.State.CLOSED, now
-            with said_by("system:check_gaps", "Its questions are answered now"):
-                gap.save(update_fields=["state", "closed_at"])
+        sure = sum(find(one.text, _reader(one), settings).confidence >= settings.answer_at for one in asked)
+        if gap.closed_at is None and asked and sure >= ANSWERED * len(asked):
+            _change(gap, "Its questions are answered now", state=Gap.State.CLOSED, closed_at=now)
             closed += 1
+        elif gap.closed_at is not None and sure < LOST * len(asked):
+            again = gap.reopened + 1
+            _change(gap, "Its questions are no longer answered", state=Gap.State.OPEN, closed_at=None, reopened=again)
     return closed
+
+
+def _change(gap: Gap, reason: str, **facts: Any) -> None:
+    for name, value in facts.items():
+        setattr(gap, name, value)
+    with said_by("system:check_gaps", reason):
+        gap.save(update_fields=list(facts))
 
 
 def _reader(asked: AskedQuestion) -> Reader:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime, timedelta
+
 import structlog
 from celery import shared_task
 from django.db import transaction
 
+from apps.knowledge.models import IndexBuild
+from apps.knowledge.rebuilding import BuildRunning, begin_change, forget_former_models, proceed
 from apps.knowledge.search import passages
-from apps.knowledge.search.embedding import embedder
+from apps.knowledge.search.embedding import EmbeddingFailed
+from apps.knowledge.search.in_use import model_in_use
 
 logger = structlog.get_logger(__name__)
 
@@ -26,7 +32,7 @@ def index_articles(articles: list[int]) -> int:
 
 
 def index_left(*, most: int = 500) -> int:
-    """Index articles whose passages are not of their published version, and give vectors to passages without one.
+    """Index articles whose passages are not what they should be, and give vectors to passages without one.
 
     Args:
         most: articles, and passages, in one turn.
@@ -35,10 +41,27 @@ def index_left(*, most: int = 500) -> int:
         how many articles and passages were done.
     """
     left = list(passages.to_index().order_by("pk").values_list("pk", flat=True)[:most])
+    left += passages.to_forget().order_by("pk").values_list("pk", flat=True)[:most]
     for start in range(0, len(left), 20):
         passages.index(left[start : start + 20])
-    model = embedder()
     done = 0
-    while model is not None and done < most and (made := passages.embed(model)):
-        done += made
+    with suppress(EmbeddingFailed):  # it is counted and logged where it fails, and tried again in the next turn
+        model = model_in_use()
+        while model is not None and done < most and (made := passages.embed(model)):
+            done += made
     return len(left) + done
+
+
+def build_more(now: datetime, *, at_most: timedelta = timedelta(minutes=4)) -> list[IndexBuild]:
+    """Go on with what is under way (a rebuild, a change of the embedding model), and tidy up after a change.
+
+    Returns:
+        the builds that somebody waits for, as they are now.
+    """
+    begin_change(now)
+    running = list(IndexBuild.objects.filter(state=IndexBuild.State.RUNNING).order_by("started_at"))
+    for build in running:
+        with suppress(BuildRunning):
+            proceed(build, at_most=at_most / len(running))
+    forget_former_models(now)
+    return running

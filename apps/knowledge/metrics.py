@@ -10,3 +10,9 @@ written_total = Counter(
 attacks_total = Counter(
     "riskdesk_answer_attacks_total", "Questions that give orders to the machine, by where they came from", ["source"]
 )
+answers_total = Counter(
+    "riskdesk_answers_total",
+    "Questions by outcome, and whether something was missing meanwhile",
+    ["outcome", "degraded"],
+)
+embedding_failures_total = Counter("riskdesk_embedding_failures_total", "Calls of the embedding model that failed")

@@ -7,8 +7,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.knowledge import gaps, keeping, reviewing
+from apps.knowledge.indexing import build_more, index_left
 from apps.knowledge.indexing import index_articles as index_articles
-from apps.knowledge.indexing import index_left
 
 logger = structlog.get_logger(__name__)
 
@@ -24,8 +24,13 @@ def publish_articles() -> int:
 
 @shared_task(time_limit=600, soft_time_limit=540, expires=4 * 60)
 def complete_index() -> int:
-    """Index what lost tasks left, and embed what has no vector of the model in use. Returns how much was done."""
-    return index_left()
+    """Index what lost tasks left, embed what has no vector of the model in use, and go on with what is being built.
+
+    Returns how much was left by lost tasks.
+    """
+    done = index_left()
+    build_more(timezone.now())
+    return done
 
 
 @shared_task(time_limit=600, soft_time_limit=540, expires=20 * 3600)

@@ -44,6 +44,8 @@ VARIABLES: dict[str, tuple[str, Any, str | None]] = {
     "ANSWER_WRITER_URL": ("https://llm.example/v1/", "https://llm.example/v1", "llm.example"),
     "ANSWER_WRITER_MODEL": ("small", "small", None),
     "ANSWER_WRITER_KEY": ("token", "token", None),
+    "EMBEDDING_MODEL": ("", "", "unknown"),
+    "EMBEDDING_FOLDERS": ("bge=/srv/bge, e5=/srv/e5", ("bge=/srv/bge", "e5=/srv/e5"), "bge=srv/bge"),
     "REPORT_RETENTION_DAYS": ("90", 90, "34"),
     "OUTGOING_PRIVATE_ADDRESSES": ("false", False, "true"),
     "DEFAULT_FROM_EMAIL": ("Desk <desk@a.example>", "Desk <desk@a.example>", None),

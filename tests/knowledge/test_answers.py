@@ -80,7 +80,7 @@ def test_with_no_article_at_all_nobody_is_sure() -> None:
 def test_without_vectors_words_answer_and_say_so(
     shop: dict[str, ArticleVersion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "embedder", lambda: None)
+    monkeypatch.setattr(answers, "model_in_use", lambda: None)
     said = ask("where is my parcel")
     assert said.hits[0].version == shop["Where is my parcel?"].pk
     assert said.degraded == answers.WITHOUT_VECTORS
@@ -90,14 +90,14 @@ def test_without_vectors_words_answer_and_say_so(
 def test_a_misspelt_word_is_understood_without_vectors(
     shop: dict[str, ArticleVersion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "embedder", lambda: None)
+    monkeypatch.setattr(answers, "model_in_use", lambda: None)
     assert ask("chnage my passwrod").hits[0].version == shop["How do I change my password?"].pk
 
 
 def test_a_synonym_is_understood_without_vectors(
     shop: dict[str, ArticleVersion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "embedder", lambda: None)
+    monkeypatch.setattr(answers, "model_in_use", lambda: None)
     before = ask("my consignment").hits
     Synonym.objects.create(words=["parcel", "consignment"], added_at=NOW)
     Question.objects.create(article=shop["Where is my parcel?"].article, text="consignment number", added_at=NOW)

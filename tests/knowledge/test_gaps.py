@@ -93,6 +93,6 @@ def test_an_article_begins_with_what_was_asked_and_replied() -> None:
 def test_without_the_model_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     ask(GIFTS[0])
     with monkeypatch.context() as patch:
-        patch.setattr(gaps, "embedder", lambda: None)
+        patch.setattr(gaps, "model_in_use", lambda: None)
         assert gaps.collect() == 0
     assert gaps.collect() == 1

@@ -118,7 +118,7 @@ def test_another_model_is_filled_in_beside_the_one_in_use() -> None:
 
 
 def test_without_the_model_words_are_indexed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passages, "embedder", lambda: None)
+    monkeypatch.setattr(passages, "models_to_write", lambda: [])
     live()
     assert counted()["parcel"] == 1
     assert not PassageVector.objects.exists()

@@ -8,6 +8,7 @@ from apps.knowledge.models.articles import Synonym as Synonym
 from apps.knowledge.models.asked import AskedQuestion as AskedQuestion
 from apps.knowledge.models.asked import Gap as Gap
 from apps.knowledge.models.search import AnswerSettings as AnswerSettings
+from apps.knowledge.models.search import IndexBuild as IndexBuild
 from apps.knowledge.models.search import Passage as Passage
 from apps.knowledge.models.search import PassageVector as PassageVector
 from apps.knowledge.models.search import SearchIndex as SearchIndex

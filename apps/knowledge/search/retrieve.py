@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.knowledge.models import SearchIndex, Synonym
+from apps.knowledge.models import Synonym
 from apps.knowledge.search.embedding import Embedder, Vectors
 
 NEAR, SHARING = 40, 40
@@ -101,7 +101,8 @@ FEATURES = ("near", "near_some", "near_body", "shared", "shared_body", "precise"
 _WORDS = """
 WITH asked AS (SELECT DISTINCT left(stem, 100) AS stem
                FROM unnest(tsvector_to_array(to_tsvector(knowledge_words(%(language)s), %(text)s))) stem)
-SELECT asked.stem, coalesce(word.passages, 0), meant.stem, meant.passages
+SELECT asked.stem, coalesce(word.passages, 0), meant.stem, meant.passages,
+       (SELECT passages FROM knowledge_searchindex)
 FROM asked
 LEFT JOIN knowledge_word word ON word.stem = asked.stem AND word.language = %(language)s AND word.passages > 0
 LEFT JOIN LATERAL (
@@ -151,10 +152,9 @@ def words(text: str, language: str) -> Words:
     with connection.cursor() as cursor:
         cursor.execute(_WORDS, {"language": language, "text": text.replace("\x00", " ")})
         rows = cursor.fetchall()
-    passages = max(1, SearchIndex.objects.values_list("passages", flat=True).first() or 1)
     weights, counts, meant, unknown = {}, {}, {}, []
-    for stem, count, other, other_count in rows:
-        count = count or other_count or 0
+    for stem, count, other, other_count, passages in rows:
+        passages, count = max(1, passages or 1), count or other_count or 0
         weights[stem] = math.log(1 + (passages - count + 0.5) / (count + 0.5)) if count <= passages else 0.0
         if count:
             meant[stem] = {other or stem: 1.0}
@@ -183,6 +183,9 @@ def candidates(text: str, reader: Reader, model: Embedder | None) -> tuple[list[
         text: the question.
         reader: who asks.
         model: what makes vectors, or None to go by words alone.
+
+    Raises:
+        EmbeddingFailed: the model does not run; words alone may still find something.
     """
     asked = words(text, reader.language or "en")
     vector = model([text])[0] if model else None
