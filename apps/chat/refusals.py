@@ -79,3 +79,74 @@ class CannotGive(DomainError):
     code = "cannot_give"
     message = "This person or team cannot take the conversation."
     status = 422
+class NoSuchSite(DomainError):
+    """No widget goes by this key, or it is not in use."""
+
+    code = "no_such_site"
+    message = "There is no chat here."
+    status = 404
+
+
+class OriginRefused(DomainError):
+    """The page is not one that may carry this chat."""
+
+    code = "origin_refused"
+    message = "This page may not show this chat."
+    status = 403
+
+
+class IdentityRefused(DomainError):
+    """The page's word for who its visitor is does not hold."""
+
+    code = "identity_refused"
+    message = "Who you are could not be confirmed. Reload the page."
+    status = 401
+
+
+class IdentityChanged(DomainError):
+    """The browser's session belongs to somebody else; it needs a new key."""
+
+    code = "identity_changed"
+    message = "Somebody else used this chat here. It starts anew."
+    status = 409
+
+
+class SessionOver(DomainError):
+    """The token opens nothing, or nothing any more."""
+
+    code = "session_over"
+    message = "This chat has to be opened again."
+    status = 401
+
+
+class BadRequest(DomainError):
+    """What was sent cannot be read."""
+
+    code = "bad_request"
+    message = "This could not be read."
+    status = 400
+
+
+class TooLarge(DomainError):
+    """More bytes than may be sent at once."""
+
+    code = "too_large"
+    message = "This is too large to be sent at once."
+    status = 413
+
+
+class FileRefused(DomainError):
+    """A file that is not taken."""
+
+    code = "file_refused"
+    message = "This file cannot be sent."
+    status = 422
+
+
+class NotStored(DomainError):
+    """It could not be stored now; sending it again with the same id is safe."""
+
+    code = "not_stored"
+    message = "It could not be stored just now. It is sent again."
+    status = 503
+    retry_after = 2

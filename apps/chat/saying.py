@@ -1,7 +1,8 @@
 """Adding events to a conversation: the one place where ``seq`` is given out.
 
 Whoever adds holds the conversation's row lock until commit, so that events become visible in the order of ``seq`` and
-readers of "events after N" never miss one that commits late.
+readers of "events after N" never miss one that commits late. (The messages of many sockets are stored together by
+``saying_together``, under the same locks.)
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
+from apps.chat import live
 from apps.chat.models import Conversation, Event
 from apps.chat.refusals import ConversationNotFound, EmptyMessage, MessageTooLong, TurnPassed
 from apps.core.models import User
@@ -48,7 +51,7 @@ def say(
     internal: bool = False,
     turn: int | None = None,
 ) -> Said:
-    """Store a message, redacted, as the next event of a conversation.
+    """Store a message, redacted, as the next event of a conversation; sockets hear of it after commit.
 
     Args:
         author: of :class:`Event.Author`.
@@ -61,17 +64,14 @@ def say(
         EmptyMessage, MessageTooLong: of the text.
         TurnPassed: the conversation is not at ``turn`` any more, or a person has it.
     """
-    if not text.strip():
-        raise EmptyMessage
-    if len(text) > LONGEST:
-        raise MessageTooLong
-    kept = redact(text.replace("\x00", ""))
+    text, facts = kept(text, data or {})
     conversation = locked(conversation_id)
     if client_id and (before := conversation.events.filter(client_id=client_id).first()):
         return Said(before, repeated=True)
     if turn is not None and (conversation.turn != turn or conversation.state != Conversation.State.BOT):
         raise TurnPassed
-    facts = dict(data or {}) | ({"masked": kept.masked} if kept.masked else {})
+    if author == Event.Author.CUSTOMER:
+        begin_again(conversation, now)
     event = add(
         conversation,
         Event(
@@ -79,7 +79,7 @@ def say(
             author=author,
             user=user,
             client_id=client_id,
-            text=kept.text,
+            text=text,
             data=facts,
             internal=internal,
             at=now,
@@ -88,12 +88,52 @@ def say(
     return Said(event)
 
 
+def kept(text: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What is stored of a message: its words redacted, with what was masked noted beside them.
+
+    Raises:
+        EmptyMessage, MessageTooLong: of the text.
+    """
+    text = plain(text)
+    if not text.strip():
+        raise EmptyMessage
+    if len(text) > LONGEST:
+        raise MessageTooLong
+    found = redact(text)
+    return found.text, dict(data) | ({"masked": found.masked} if found.masked else {})
+
+
+def plain(text: str) -> str:
+    """A text as the database can hold it: without null bytes and halves of surrogate pairs."""
+    text = text.replace("\x00", "")
+    return text if text.isascii() else text.encode("utf-8", "ignore").decode()
+
+
 def locked(conversation_id: int) -> Conversation:
     """The conversation, with its row locked until the transaction ends."""
     found = Conversation.objects.select_for_update(of=("self",)).filter(pk=conversation_id).first()
     if found is None:
         raise ConversationNotFound
     return found
+
+
+def begin_again(conversation: Conversation, now: datetime) -> None:
+    """Open a resolved conversation in a new context, because its customer speaks; called while holding the row lock."""
+    if conversation.state != Conversation.State.RESOLVED:
+        return
+    conversation.state, conversation.resolution, conversation.resolved_at = Conversation.State.BOT, "", None
+    conversation.assignee = conversation.first_response_at = conversation.waiting_since = conversation.ticket = None
+    conversation.category, conversation.team, conversation.misses = None, None, 0
+    conversation.context += 1
+    conversation.version += 1
+    conversation.save(
+        update_fields=[
+            "state", "resolution", "resolved_at", "assignee", "first_response_at", "waiting_since", "ticket", "category",
+            "team", "misses", "context", "version",
+        ]
+    )  # fmt: skip
+    kind, author = Event.Kind.STATE, Event.Author.SYSTEM
+    add(conversation, Event(kind=kind, author=author, data={"state": "bot", "again": True}, at=now))
 
 
 def add(conversation: Conversation, event: Event) -> Event:
@@ -108,4 +148,6 @@ def add(conversation: Conversation, event: Event) -> Event:
     conversation.save(update_fields=changed)
     event.conversation, event.seq = conversation, conversation.seq
     event.save(force_insert=True)
+    hint = live.Hint(conversation.public_id, conversation.scope_id, conversation.seq, (event.kind,))
+    transaction.on_commit(partial(live.publish, [hint]))
     return event

@@ -1,0 +1,18 @@
+"""Addresses that the widget asks."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from apps.chat import views
+
+urlpatterns = [
+    path("chat/<slug:key>/session", views.session, name="chat_session"),
+    path("chat/<slug:key>/config", views.config, name="chat_config"),
+    path("chat/<slug:key>/events", views.events, name="chat_events"),
+    path("chat/<slug:key>/messages", views.messages, name="chat_messages"),
+    path("chat/<slug:key>/read", views.read, name="chat_read"),
+    path("chat/<slug:key>/typing", views.typing, name="chat_typing"),
+    path("chat/<slug:key>/rating", views.rating, name="chat_rating"),
+    path("chat/<slug:key>/end", views.end, name="chat_end"),
+]
