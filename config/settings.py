@@ -228,6 +228,14 @@ RATE_LIMITS = {
     "webhooks": "12000/minute",
     "api_user": "600/minute",
     "api_address": "60/minute",
+    # Chat over HTTP: by address until there is a session, then by session.
+    "chat_sessions": "120/minute",
+    "chat_address": "600/minute",
+    "chat_messages": "60/minute",
+    "chat_reads": "240/minute",
+    "chat_rarely": "30/minute",
+    "chat_files": "20/10 minutes",
+    "chat_transcripts": "5/hour",
 }
 RATE_LIMIT_PREFIX = "riskdesk:limit"
 

@@ -9,6 +9,7 @@ from apps.knowledge.image_page import show_image
 urlpatterns = [
     path("", include("apps.core.urls")),
     path("", include("apps.orders.urls")),
+    path("", include("apps.chat.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
     path("api/", include("apps.actions.urls")),

@@ -25,6 +25,7 @@ from apps.chat.refusals import BadRequest, NoSuchSite, NotStored, OriginRefused,
 from apps.chat.sessions import session_of, site_of
 from apps.core.errors import DomainError
 from apps.core.ratelimit import by_address, spend
+from apps.core.redaction import redact
 
 SCHEME = "Chat "
 LARGEST_BODY = 32 * 1024
@@ -231,12 +232,12 @@ def data_in(body: Body) -> dict[str, Any]:
         raise BadRequest
     found: dict[str, Any] = {}
     if "choice" in data:
-        found["choice"] = text_in(data, "choice", longest=200)
+        found["choice"] = redact(text_in(data, "choice", longest=200)).text
     if "form" in data:
         form = data["form"]
         if not isinstance(form, dict) or len(form) > 20 or not all(len(name) <= 40 for name in form):
             raise BadRequest
-        found["form"] = {name: text_in(form, name, longest=500) for name in form}
+        found["form"] = {redact(name).text: redact(text_in(form, name, longest=500), "contact").text for name in form}
     if body.get("reply_to") is not None:
         found["reply_to"] = whole_in(body, "reply_to", least=1)
     return found

@@ -104,7 +104,7 @@ def _send(news: Sequence[Mapping[str, Any]], groups: Sequence[tuple[str, Mapping
     this writes what the layer would write.
     """
     layer = get_channel_layer()
-    prefix = settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"]
+    prefix = layer._kwargs["prefix"]
     try:
         with valkey.client().pipeline(transaction=False) as pipe:
             for each in news:

@@ -46,9 +46,7 @@ class News:
     staff_read_seq: int
 
 
-def events_after(
-    conversation: Conversation, seq: int, *, customer: bool, limit: int = PAGE
-) -> tuple[list[Event], int]:
+def events_after(conversation: Conversation, seq: int, *, customer: bool, limit: int = PAGE) -> tuple[list[Event], int]:
     """Events after ``seq``, in order, and the seq up to which nothing is missing then.
 
     The number is read before the events. Both are asked apart, so an event stored in between would otherwise be counted
@@ -93,7 +91,7 @@ def shown(event: Event, *, customer: bool = True) -> dict[str, Any]:
 
 # What bot and desk note in the data of an event for themselves; a customer's browser gets nothing else than these.
 _FOR_CUSTOMERS = frozenset(
-    {"articles", "choices", "form", "choice", "reply_to", "masked", "file", "state", "name", "score", "comment",
+    {"articles", "choices", "choice", "form", "reply_to", "masked", "file", "what", "state", "team", "name", "score",
      "resolution", "language", "ticket", "answer_by", "rate", "verification"}
 )  # fmt: skip
 
@@ -111,11 +109,11 @@ def _shown(
     customer: bool = True,
 ) -> dict[str, Any]:
     facts = {key: value for key, value in data.items() if key in _FOR_CUSTOMERS} if customer else data
-    answer = {
+    answer: dict[str, Any] = {
         "seq": seq,
         "kind": kind,
         "author": author,
-        "name": name,
+        "name": str(facts.get("name") or name),
         "text": text,
         "data": facts,
         "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -79,6 +79,8 @@ class CannotGive(DomainError):
     code = "cannot_give"
     message = "This person or team cannot take the conversation."
     status = 422
+
+
 class NoSuchSite(DomainError):
     """No widget goes by this key, or it is not in use."""
 

@@ -71,7 +71,7 @@ def say(
     if turn is not None and (conversation.turn != turn or conversation.state != Conversation.State.BOT):
         raise TurnPassed
     if author == Event.Author.CUSTOMER:
-        begin_again(conversation, now)
+        spoken_again(conversation, now)
     event = add(
         conversation,
         Event(
@@ -117,7 +117,7 @@ def locked(conversation_id: int) -> Conversation:
     return found
 
 
-def begin_again(conversation: Conversation, now: datetime) -> None:
+def spoken_again(conversation: Conversation, now: datetime) -> None:
     """Open a resolved conversation in a new context, because its customer speaks; called while holding the row lock."""
     if conversation.state != Conversation.State.RESOLVED:
         return
