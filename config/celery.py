@@ -55,6 +55,21 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="45"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "chat.judge_conversations": {
+        "task": "apps.chat.tasks.judge_conversations",
+        "schedule": 5.0,
+        "options": {"expire_seconds": 10},
+    },
+    "chat.close_quiet_conversations": {
+        "task": "apps.chat.tasks.close_quiet_conversations",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expire_seconds": 14 * 60},
+    },
+    "chat.forget_chats": {
+        "task": "apps.chat.tasks.forget_chats",
+        "schedule": crontab(hour="3", minute="20"),
+        "options": {"expire_seconds": 20 * 3600},
+    },
     "escalation.sweep_clocks": {
         "task": "apps.escalation.tasks.sweep_clocks",
         "schedule": 60.0,

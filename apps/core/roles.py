@@ -138,12 +138,14 @@ _KEEP_KNOWLEDGE = _WRITE_ARTICLES | {
 _SEE_CHAT = frozenset(
     f"chat.view_{model}"
     for model in (
-        "botturn", "chatsite", "conversation", "event", "handoff", "handoffrating", "rating", "reading", "upload",
+        "botturn", "chatpolicyversion", "chatsite", "conversation", "event", "handoff", "handoffrating", "rating", "reading", "upload",
         "visitor",
     )
 )  # fmt: skip
 _CHAT = _SEE_CHAT | {"chat.chat_with_customer", "chat.add_handoffrating", "chat.change_handoffrating"}
-_KEEP_CHAT = frozenset({"chat.add_chatsite", "chat.change_chatsite", "chat.erase_customer"})
+_KEEP_CHAT = frozenset(
+    {"chat.add_chatsite", "chat.change_chatsite", "chat.erase_customer", "chat.add_chatpolicyversion"}
+)
 _DECIDE_CARDS = _SEE_CARDS | {"actions.decide_actioncard", "actions.rollback_actioncard"}
 _SEE_RULES = frozenset({"actions.view_ruleversion", "actions.view_rulerun"})
 

@@ -7,6 +7,7 @@ Flags are records of their own; they stay as people wrote them. Each run that di
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -64,6 +65,12 @@ def forget(*, now: datetime, days: int) -> Forgotten:
             facts = {**asdict(done), "days": days, "before": before.isoformat()}
             record(Entry(scope=SCOPE, actor=ACTOR, action="reports_forgotten", subject="reports", payload=facts))
     return done
+
+
+def forget_subjects(subjects: Collection[str]) -> int:
+    """Delete the reports of some subjects, such as ``conversation:4``, whose writer asked for it; in the caller's
+    transaction. Returns how many."""
+    return Report.objects.filter(subject__in=subjects).delete()[0]
 
 
 def _reports(before: datetime) -> QuerySet[Report]:

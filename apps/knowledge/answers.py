@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -281,3 +281,8 @@ def unhelpful(asked: int) -> bool:
 def escalated(asked: int) -> bool:
     """Mark a question that a person took over, because it was not answered."""
     return bool(AskedQuestion.objects.filter(pk=asked).update(outcome=AskedQuestion.Outcome.ESCALATED))
+
+
+def forget_questions(sources: Collection[str]) -> int:
+    """Take the words out of the questions asked from some places, such as ``conversation:4``. Returns how many."""
+    return AskedQuestion.objects.filter(source__in=sources).update(text="", vector=None, customer="")

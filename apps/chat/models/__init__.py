@@ -3,10 +3,12 @@
 from apps.chat.models.bot import BotTurn, Verification
 from apps.chat.models.conversations import Conversation, Event, Reading, Upload
 from apps.chat.models.handoffs import Handoff, HandoffRating, Rating
+from apps.chat.models.policies import ChatPolicyVersion
 from apps.chat.models.sites import ChatSession, ChatSite, Visitor
 
 __all__ = [
     "BotTurn",
+    "ChatPolicyVersion",
     "ChatSession",
     "ChatSite",
     "Conversation",
