@@ -1,0 +1,265 @@
+// What stands in the conversation: words, cards, choices, files and small forms. `view` is the View they stand in.
+
+import { h, icon, linked } from "./dom.js";
+
+/** Who an event is from, as the visitor calls them. */
+export function nameOf(event, words) {
+  if (event.author === "customer") return words.say("you");
+  return event.name || words.say(event.author);
+}
+
+/** A message of the visitor, the bot or a person; `view` has words, pick(choice) and the file's loader. */
+export function message(event, view, { first, state }) {
+  const { words } = view;
+  const own = event.author === "customer";
+  const who = nameOf(event, words);
+  const data = event.data || {};
+  return h(
+    "li",
+    { class: `said ${own ? "own" : "theirs"} by-${event.author}${first ? " first" : ""}` },
+    !own && h("span", { class: "face", "aria-hidden": "true" }, face(event, who)),
+    h(
+      "div",
+      { class: "saying" },
+      h("span", { class: "unseen" }, words.say("said", { who })),
+      first && !own && h("p", { class: "who", "aria-hidden": "true" }, who),
+      event.text && h("div", { class: "bubble", dir: "auto" }, linked(event.text)),
+      data.file && file(data.file, view),
+      (data.articles || []).map((article) => card(article, words)),
+      own && (data.masked || []).length > 0 && !data.form && masked(data.masked, words),
+      h("p", { class: "state" }, state || ""),
+    ),
+  );
+}
+
+function face(event, who) {
+  if (event.author === "bot") return icon("bot");
+  const letters = who.split(/\s+/).map((word) => [...word][0]).slice(0, 2).join("");
+  return letters ? letters.toLocaleUpperCase() : icon("person");
+}
+
+function masked(kinds, words) {
+  const names = kinds.map(({ kind }) => words.say(`masked.${kind}`));
+  const what = new Intl.ListFormat(words.language).format(names);
+  return h("p", { class: "masked" }, icon("shield"), h("span", {}, words.say("masked", { what })));
+}
+
+function card(article, words) {
+  const web = /^https?:\/\/|^\//.test(article.url || "");
+  const body = [
+    h("span", { class: "card-kind" }, icon("article"), words.say("article")),
+    h("span", { class: "card-title", dir: "auto" }, article.title),
+    article.excerpt && h("span", { class: "card-text", dir: "auto" }, article.excerpt),
+    article.updated && h("span", { class: "card-date" }, words.say("updated", { date: words.dateOf(article.updated) })),
+  ];
+  if (!web) return h("div", { class: "card" }, body);
+  const link = { class: "card", href: article.url, target: "_blank", rel: "noopener noreferrer" };
+  return h("a", link, body, h("span", { class: "unseen" }, `(${words.say("new_tab")})`));
+}
+
+/** Choices under the bot's last words. */
+export function choices(list, view) {
+  const { words, pick } = view;
+  return h(
+    "li",
+    { class: "choices" },
+    h("span", { class: "unseen" }, words.say("choices")),
+    list.map((choice) => h("button", { type: "button", class: "chip", dir: "auto", onclick: () => pick(choice) }, choice.label)),
+  );
+}
+
+/** A change that is worth a line. Null where it is not. */
+export function note(event, words) {
+  const data = event.data || {};
+  const name = event.name || words.say("agent");
+  let text = event.text;
+  if (event.kind === "handoff") text ||= words.say("state_waiting");
+  else if (event.kind === "assigned") text ||= words.say("state_person", { name });
+  else if (event.kind === "rating") text ||= data.score && words.has(`rate_${data.score}`) ? `${words.say("rate")} ${words.say(`rate_${data.score}`)}` : "";
+  else if (event.kind === "state" && words.has(`state_${data.state}`)) text ||= words.say(`state_${data.state}`, { name });
+  return text ? h("li", { class: "note" }, h("span", { dir: "auto" }, text)) : null;
+}
+
+export function day(moment, words) {
+  return h("li", { class: "day" }, h("span", {}, words.dayOf(moment)));
+}
+
+function file(facts, view) {
+  const { words } = view;
+  const size = words.size(facts.size || 0);
+  const save = () => view.blob(facts.id).then((blob) => hand(blob, facts.name), () => view.tell("error"));
+  const button = h(
+    "button",
+    { type: "button", class: "file", "aria-label": words.say("download", { name: facts.name, size }), onclick: save },
+    icon("file"),
+    h("span", { class: "file-name", dir: "auto" }, facts.name),
+    h("span", { class: "file-size" }, size),
+  );
+  if (!/^image\/(png|jpeg|gif|webp)$/.test(facts.content_type || "")) return button;
+  const picture = h("canvas", { class: "picture", role: "img", "aria-label": facts.name, width: 1, height: 1 });
+  view.blob(facts.id).then((blob) => paint(picture, blob)).catch(() => picture.remove());
+  return h("div", { class: "pictured" }, picture, button);
+}
+
+/** A picture drawn, not linked: the page's policy for images has nothing to say about a canvas. */
+async function paint(canvas, blob) {
+  const image = await createImageBitmap(blob);
+  const scale = Math.min(1, 560 / image.width, 560 / image.height);
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+}
+
+function hand(blob, name) {
+  const address = URL.createObjectURL(blob);
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** Bring a list in line with what it should hold; what stays the same stays in place, for focus and screen readers. */
+export function settle(list, wanted) {
+  const known = new Map([...list.children].map((node) => [node.dataset.key, node]));
+  let at = list.firstElementChild;
+  for (const { key, mark, make, state } of wanted) {
+    let node = known.get(key);
+    if (node && node.dataset.mark !== mark) {
+      const fresh = make();
+      if (at === node) at = fresh;
+      node.replaceWith(fresh);
+      node = fresh;
+    }
+    node ||= make();
+    node.dataset.key = key;
+    node.dataset.mark = mark;
+    known.delete(key);
+    const line = state !== undefined && node.querySelector(".state");
+    if (line && line.dataset.state !== state) {
+      line.dataset.state = state;
+      line.textContent = state;
+    }
+    if (node === at) at = at.nextElementSibling;
+    else list.insertBefore(node, at);
+  }
+  for (const node of known.values()) node.remove();
+}
+
+// ---- forms ----
+
+/** How it was, from 1 to 5, with a comment. */
+export function rating(view) {
+  const { words } = view;
+  const more = h("div", { class: "more", hidden: true });
+  const chosen = () => {
+    more.hidden = false;
+    view.toEnd();
+  };
+  const marks = [1, 2, 3, 4, 5].map((score) =>
+    h(
+      "label",
+      { class: "mark" },
+      h("input", { type: "radio", name: "score", value: String(score), required: true, class: "unseen", onchange: chosen }),
+      icon(`face${score}`),
+      h("span", {}, words.say(`rate_${score}`)),
+    ),
+  );
+  more.append(
+    h("label", {}, h("span", {}, words.say("rate_comment")), h("textarea", { name: "comment", rows: "2", maxlength: "1000", dir: "auto" })),
+    h("div", { class: "row" }, h("button", { class: "solid" }, words.say("rate_send"))),
+  );
+  const send = (form) => view.api.call("rating", { score: Number(form.get("score")), comment: form.get("comment") });
+  const body = [h("fieldset", { class: "marks" }, h("legend", {}, words.say("rate")), marks), more];
+  return posting(view, { class: "sheet rating" }, body, send, () => view.rated());
+}
+
+/** Where the transcript shall go. */
+export function transcript(view) {
+  const { words } = view;
+  const known = view.email || "";
+  const body = [
+    h("label", {}, h("span", {}, words.say("transcript_to")), h("input", { type: "email", name: "email", required: true, autocomplete: "email", value: known })),
+    h("div", { class: "row" }, h("button", { class: "solid" }, words.say("transcript_send")), back(view)),
+  ];
+  const send = (form) => view.api.call("transcript", { email: form.get("email") });
+  return posting(view, { class: "sheet", "aria-label": words.say("transcript") }, body, send, () => {
+    view.sheet(null);
+    view.tell("transcript_done");
+  });
+}
+
+/** Whether it shall really end. */
+export function ending(view) {
+  const { words } = view;
+  const answer = (helped, key) => h("button", { class: helped ? "solid" : "plain", name: "helped", value: helped ? "yes" : "" }, words.say(key));
+  const body = [
+    h("p", {}, words.say("end_ask")),
+    h("div", { class: "row" }, answer(true, "end_helped"), answer(false, "end_not"), back(view)),
+  ];
+  const send = (form) => view.api.call("end", { helped: Boolean(form.get("helped")) });
+  return posting(view, { class: "sheet", "aria-label": words.say("end") }, body, send, () => view.sheet(null));
+}
+
+/** Details that the bot asks for. They go to the outbox like any message. */
+export function details(asked, view) {
+  const { words } = view;
+  const fields = asked.fields.map((field) => {
+    const given = { name: field.name, required: field.required !== false, dir: "auto", value: field.value || "" };
+    let input;
+    if (field.options && field.options.length) {
+      input = h("select", given, field.options.map((one) => h("option", { value: one.value ?? one }, one.label ?? one)));
+    } else {
+      const code = field.type === "code";
+      const type = ["email", "tel", "number"].includes(field.type) ? field.type : "text";
+      input = h("input", { ...given, type, inputmode: code ? "numeric" : null, autocomplete: code ? "one-time-code" : type === "email" ? "email" : "off", maxlength: "300" });
+    }
+    return h("label", {}, h("span", {}, field.label), input);
+  });
+  const submit = (event) => {
+    event.preventDefault();
+    const form = Object.fromEntries(new FormData(event.target));
+    const text = asked.fields.map((field) => `${field.label}: ${form[field.name] ?? ""}`).join("\n");
+    view.client.say(text, { form });
+  };
+  return h(
+    "li",
+    { class: "details" },
+    h("form", { class: "sheet", onsubmit: submit, "aria-label": asked.title || null }, asked.title && h("p", { class: "sheet-title" }, asked.title), fields, h("div", { class: "row" }, h("button", { class: "solid" }, words.say("form_send")))),
+  );
+}
+
+function back(view) {
+  return h("button", { type: "button", class: "plain", onclick: () => view.sheet(null) }, view.words.say("cancel"));
+}
+
+/** A form that posts once, says what went wrong, and stays as it was filled. */
+function posting(view, given, body, send, done) {
+  const wrong = h("p", { class: "wrong", role: "alert" });
+  let busy = false;
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = new FormData(event.target, event.submitter);
+    wrong.textContent = "";
+    if (busy) return;
+    busy = true;
+    try {
+      await send(form);
+      done();
+    } catch (error) {
+      wrong.textContent = view.wrong(error);
+    }
+    busy = false;
+  };
+  return h("form", { ...given, onsubmit: submit }, body, wrong);
+}
+
+/** The menu behind the three dots. */
+export function menu(view) {
+  const { words } = view;
+  const item = (name, key, action) =>
+    h("button", { type: "button", role: "menuitem", tabindex: "-1", onclick: action }, icon(name), h("span", {}, words.say(key)));
+  return h(
+    "div",
+    { class: "menu", role: "menu", "aria-label": words.say("menu") },
+    item("mail", "transcript", () => view.sheet(transcript(view))),
+    view.status.state !== "resolved" && item("end", "end", () => view.sheet(ending(view))),
+  );
+}
