@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from apps.core.models import User
 from apps.core.scope import in_scope
+
+if TYPE_CHECKING:
+    from apps.knowledge.search.retrieve import Reader
 
 
 class ArticleQuerySet(models.QuerySet[Any]):
@@ -18,11 +21,6 @@ class ArticleQuerySet(models.QuerySet[Any]):
         if not user.is_active or not user.is_authenticated:
             return self.none()
         return in_scope(self, user) | self.filter(owner=user)
-
-    def readable(self, *, internal: bool = False) -> Self:
-        """Articles that readers may see: published, and public unless the reader is staff."""
-        found = self.filter(archived_at__isnull=True, versions__state="published")
-        return found if internal else found.filter(audience="public")
 
     def kept(self) -> Self:
         return self.filter(archived_at__isnull=True)
@@ -53,6 +51,15 @@ class VersionQuerySet(models.QuerySet[Any]):
 
     def published(self) -> Self:
         return self.filter(state="published")
+
+    def readable_by(self, reader: Reader) -> Self:
+        """Those that a reader sees in the help centre: live, meant for them, of no scope or of theirs. Any language."""
+        found = self.filter(state="published", article__archived_at__isnull=True)
+        if not reader.internal:
+            found = found.filter(article__audience="public")
+        if reader.scopes is None:
+            return found
+        return found.filter(Q(article__scope__isnull=True) | Q(article__scope__in=reader.scopes))
 
     def to_review(self, user: User) -> Self:
         """Those that wait for a review by this person: asked by name, or of anybody; never the own ones."""

@@ -19,7 +19,16 @@ class Settings(CheckSettings):
     """What is meant for strangers."""
 
     public: tuple[str, ...] = Field(
-        ("/health/", "/static/", "/admin/login/", "/admin/logout/", "/metrics"),
+        (
+            "/health/",
+            "/static/",
+            "/admin/login/",
+            "/admin/logout/",
+            "/metrics",
+            "/help/",
+            "/robots.txt",
+            "/api/knowledge/",
+        ),
         title="Public",
         description="Beginnings of addresses that are meant for strangers; /metrics asks for a token of its own.",
     )

@@ -1,0 +1,1 @@
+"""The help centre: public pages over published articles."""
