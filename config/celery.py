@@ -58,7 +58,7 @@ app.conf.beat_schedule = {
     "chat.judge_conversations": {
         "task": "apps.chat.tasks.judge_conversations",
         "schedule": 5.0,
-        "options": {"expire_seconds": 10},
+        "options": {"expire_seconds": 4},
     },
     "chat.close_quiet_conversations": {
         "task": "apps.chat.tasks.close_quiet_conversations",

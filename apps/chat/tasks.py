@@ -11,7 +11,7 @@ from apps.chat import closing, retention, risk
 logger = structlog.get_logger(__name__)
 
 
-@shared_task(time_limit=120, soft_time_limit=100, expires=10)
+@shared_task(time_limit=120, soft_time_limit=100, expires=4)
 def judge_conversations() -> int:
     """Hand customers' new messages to the indicators of risks. Losing the task loses nothing: the next finds the rows."""
     return risk.judge_waiting()
