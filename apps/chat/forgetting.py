@@ -14,10 +14,13 @@ from django.db.models import Q
 
 from apps.chat.models import Conversation, Event, Handoff, HandoffRating, Rating, Upload, Visitor
 
+KEPT = (Event.Kind.STATE, Event.Kind.ASSIGNED)
+"""Changes of state, in the product's own words: nothing of the customer's is in them."""
+
 
 def clear_words(conversations: Collection[int], now: datetime) -> int:
     """Forget what was said in conversations, in the caller's transaction. Returns how many events lost their words."""
-    told = Event.objects.filter(conversation__in=conversations).exclude(text="", data={})
+    told = Event.objects.filter(conversation__in=conversations).exclude(kind__in=KEPT).exclude(text="", data={})
     count = told.update(text="", data={})
     Handoff.objects.filter(conversation__in=conversations).update(summary="", fields={})
     HandoffRating.objects.filter(handoff__conversation__in=conversations).exclude(comment="").update(comment="")

@@ -78,7 +78,7 @@ def messages(request: HttpRequest, session: ChatSession) -> JsonResponse:
         author=Event.Author.CUSTOMER,
         text=text_in(body, "text"),
         client_id=uuid_in(body, "client_msg_id"),
-        data=data_in(body),
+        data={**data_in(body), "via": "http"},
         now=timezone.now(),
     )
     answer = {"client_msg_id": str(said.event.client_id), "seq": said.event.seq, "event": shown(said.event)}

@@ -18,7 +18,7 @@ RELEASE = f"DROP TRIGGER {TABLE}_append_only ON {TABLE}; DROP TRIGGER {TABLE}_no
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0002_kept_as_it_was'),
+        ('chat', '0003_pace_of_teams'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
