@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.chat import views
+from apps.chat import pages, views
 
 urlpatterns = [
+    path("chat/demo/", pages.demo, name="chat_demo"),
+    path("chat/<slug:key>/", pages.chat_page, name="chat_page"),
     path("chat/<slug:key>/session", views.session, name="chat_session"),
     path("chat/<slug:key>/config", views.config, name="chat_config"),
     path("chat/<slug:key>/events", views.events, name="chat_events"),
