@@ -1,11 +1,12 @@
-"""How good answers are, beside words alone, BM25 and vectors alone.
+"""How good answers are, beside words alone, BM25, TF-IDF and vectors alone; and what is taken for an attack.
 
-    python -m benchmarks.knowledge --data FOLDER [--questions 600]
+    python -m benchmarks.knowledge --data FOLDER [--questions 600] [--part quality attacks]
 
 Each collection of ``benchmarks.knowledge_data`` (a folder of public data that is not part of the product) becomes
-the articles of a scratch database, and its questions are asked. Weights and thresholds are learnt from the *other*
-collections. BM25 is that of the ``bm25s`` package (``pip install bm25s``), over the same passages with the same stems.
-Each figure is printed as one line of JSON. How fast answers are is measured by ``benchmarks.knowledge_speed``.
+the articles of a scratch database, and its questions are asked. Weights are judged three ways: those that the product comes
+with, those learnt from the *other* collections, and those that ``calibrate_answers`` would learn from the questions of this
+one (each judged by weights that were learnt without it). BM25 is that of the ``bm25s`` package of the development
+requirements, over the same passages with the same stems; TF-IDF is scikit-learn's, over whole articles. Each figure is printed as one line of JSON. How fast answers are is measured by ``benchmarks.knowledge_speed``.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.benchmarks_database import scratch_database
+
+if TYPE_CHECKING:
+    from apps.knowledge import calibration
 
 NAME = "bench_knowledge"
 MAX_WRONG = 0.05
@@ -61,7 +65,10 @@ def by_full_text(question: str) -> list[int]:
 
 def bm25() -> Callable[[str], list[int]]:
     """Robertson's BM25 by a library, over the passages' stems; the best passage of each article."""
-    import bm25s
+    try:
+        import bm25s
+    except ImportError:
+        raise SystemExit("bm25s is missing: install requirements-dev.txt.") from None
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -87,6 +94,44 @@ def bm25() -> Callable[[str], list[int]]:
     return order
 
 
+def tf_idf() -> Callable[[str], list[int]]:
+    """Plain TF-IDF of words over whole articles, and the cosine."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    from apps.knowledge.models import Passage
+
+    texts: dict[int, str] = {}
+    for article, text in Passage.objects.order_by("pk").values_list("article", "text"):
+        texts[article] = f"{texts.get(article, '')} {text}"
+    articles, made = list(texts), TfidfVectorizer(sublinear_tf=True)
+    rows = made.fit_transform(texts.values())
+
+    def order(question: str) -> list[int]:
+        scores = (rows @ made.transform([question]).T).toarray().ravel()
+        return [articles[n] for n in np.argsort(-scores)[:30] if scores[n] > 0]
+
+    return order
+
+
+def measure_attacks(data: Path) -> None:
+    """What is recognised among attacks, and what of the harmless is taken for one, by where the texts come from."""
+    from apps.knowledge.abuse import suspicion
+
+    found: dict[tuple[str, str], list[bool]] = {}
+    begun = time.process_time()
+    with (data / "prompt_injection" / "prompts.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    for row in rows:
+        found.setdefault((row["label"], row["subset"]), []).append(suspicion(row["text"]).is_attack)
+    each = (time.process_time() - begun) / len(rows) * 1e3
+    for (label, subset), marked in sorted(found.items()):
+        say("attacks", label=label, subset=subset, texts=len(marked), marked=round(sum(marked) / len(marked), 3))
+    for label in sorted({label for label, _ in found}):
+        marked = [one for (other, _), ones in found.items() if other == label for one in ones]
+        say("attacks", label=label, texts=len(marked), marked=round(sum(marked) / len(marked), 3))
+    say("attacks", cpu_ms_each=round(each, 2))
+
+
 def measure_quality(data: Path, questions: int) -> None:
     from apps.knowledge import calibration
     from apps.knowledge.search import confidence as learn
@@ -103,12 +148,12 @@ def measure_quality(data: Path, questions: int) -> None:
         labelled = [calibration.Labelled(text, ids.get(slug) if slug else None) for text, slug in asked]
         begun = time.process_time()
         seen[collection.name] = calibration.look(labelled, reader, model)
+        each = (time.process_time() - begun) / len(asked) * 1e3
         known = [item for item in labelled if item.article is not None]
-        library = bm25()
-        for peer, order in (("full text alone", by_full_text), ("BM25", library)):
+        for peer, order in (("full text alone", by_full_text), ("BM25", bm25()), ("TF-IDF", tf_idf())):
             say(collection.name, by=peer, **ranks([place_of(item.article or 0, order(item.text)) for item in known]))
         say(collection.name, articles=len(ids), questions=len(asked), answerable=len(known),
-            cpu_ms_each=round((time.process_time() - begun) / len(asked) * 1e3, 1))  # fmt: skip
+            cpu_ms_each=round(each, 1))  # fmt: skip
     near_alone = learn.Weights(rank=[float(name == "near") for name in FEATURES], sure=[0.0] * len(learn.SIGNS), bias=0)
     delivered = learn.Weights.model_validate(json.loads(calibration._FIRST.read_text())["calibration"]["vectors"])
     for name, own in seen.items():
@@ -119,6 +164,23 @@ def measure_quality(data: Path, questions: int) -> None:
             ("as delivered", delivered),
         ):
             say(name, by=by, **judged(own, weights, sure=by != "vectors alone"))
+        say(name, by="calibrated on its own questions", **calibrated(own))
+
+
+def calibrated(own: Sequence[calibration.Seen]) -> dict[str, Any]:
+    """What ``calibrate_answers --max-wrong 0.05`` would print, or why it would not."""
+    from apps.knowledge import calibration
+    from apps.knowledge.search import confidence as learn
+
+    try:
+        found = calibration.judge(own)
+    except calibration.TooFewQuestions as error:
+        return {"refused": str(error)}
+    answer_at, _ = learn.threshold(found.sure, found.right, max_wrong=MAX_WRONG)
+    return found.metrics(answer_at) | {
+        "answer_at": round(answer_at, 3),
+        "choose_at": round(found.choose_at(answer_at), 3),
+    }
 
 
 def judged(own: Sequence[Any], weights: Any, *, sure: bool) -> dict[str, Any]:
@@ -151,9 +213,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=600, help="of each collection at most")
+    parser.add_argument("--part", nargs="+", choices=["quality", "attacks"], default=["quality", "attacks"])
     options = parser.parse_args()
     with scratch_database(os.environ["DATABASE_URL"], NAME):
-        measure_quality(options.data, options.questions)
+        if "attacks" in options.part:
+            measure_attacks(options.data)
+        if "quality" in options.part:
+            measure_quality(options.data, options.questions)
 
 
 if __name__ == "__main__":

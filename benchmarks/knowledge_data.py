@@ -72,6 +72,71 @@ def _of_intents(name: str, shown: Iterable[tuple[str, str]], asked: Iterable[tup
     return found
 
 
+_FILLERS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "do",
+        "does",
+        "can",
+        "i",
+        "my",
+        "me",
+        "to",
+        "of",
+        "in",
+        "on",
+        "for",
+        "please",
+        "how",
+        "what",
+        "when",
+        "where",
+        "will",
+        "be",
+        "it",
+    ]
+)
+
+
+def _mistyped(text: str, draw: random.Random) -> str:
+    """As somebody in a hurry types it: half of the small words left out, and each long word mistyped one time in four."""
+    words = []
+    for word in text.lower().strip("?.! ").split():
+        if word in _FILLERS and draw.random() < 0.5:
+            continue
+        if len(word) > 3 and draw.random() < 0.25:
+            place = draw.randrange(len(word) - 1)
+            change = draw.choice((word[place], word[place + 1] + word[place], word[place] * 2 + word[place + 1]))
+            word = word[:place] + change + word[place + 2 :]
+        words.append(word)
+    return " ".join(words)
+
+
+def _hurried(name: str, rows: Iterable[tuple[str, str]]) -> Collection:
+    """Real articles without real ways to ask: each title is asked mistyped, which measures errors and no other words."""
+    found, draw = Collection(f"{name}, titles mistyped"), random.Random(1)
+    for n, (title, body) in enumerate(dict(rows).items()):
+        found.articles[f"{name.replace('_', '-')}-{n}"] = (title, body, [])
+        found.questions.append((_mistyped(title, draw), f"{name.replace('_', '-')}-{n}"))
+    return found
+
+
+def ecommerce_faq(data: Path) -> Collection:
+    """Questions to a shop, several of them near to each other."""
+    rows = _lines(data / "ecommerce_faq" / "faq.jsonl")
+    return _hurried("ecommerce_faq", ((row["question"], row["answer"]) for row in rows))
+
+
+def bank_faqs(data: Path) -> Collection:
+    """Questions to a bank; those that are there twice with other answers are one article."""
+    rows = _rows(data / "bank_faqs" / "BankFAQs.csv")
+    return _hurried("bank_faqs", ((row["Question"], row["Answer"]) for row in rows))
+
+
 def hint3(data: Path) -> Collection:
     """What people typed to a shop's bot; over a third of it belongs to nothing that the bot knows."""
     part = data / "hint3" / "v2"
@@ -99,7 +164,15 @@ def banking77(data: Path) -> Collection:
     return _of_intents("banking77, 27 of 77 withheld", shown, kept[4_000:5_500])
 
 
-COLLECTIONS: list[Callable[[Path], Collection]] = [stackfaq, stackfaq_withheld, hint3, clinc150, banking77]
+COLLECTIONS: list[Callable[[Path], Collection]] = [
+    stackfaq,
+    stackfaq_withheld,
+    ecommerce_faq,
+    bank_faqs,
+    hint3,
+    clinc150,
+    banking77,
+]
 
 
 def load(collection: Collection) -> dict[str, int]:

@@ -91,13 +91,13 @@ def _copy(
     noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
     first = (articles.start - 1_000_001) * PASSAGES + 10_000_000
     with cursor.copy(
-        "COPY knowledge_passage (id, article_id, version_id, kind, position, heading, text, audience, language, words) FROM STDIN"
+        "COPY knowledge_passage (id, article_id, version_id, kind, position, heading, text, audience, language, edition, words) FROM STDIN"
     ) as copy:
         for n in range(count):
             article = articles.start + n // PASSAGES
             kind = "title" if n % PASSAGES == 0 else "body"
             text = " ".join(vocabulary[word] for word in texts[n])
-            copy.write_row([first + n, article, article, kind, n % PASSAGES, "", text, "public", "en", ""])
+            copy.write_row([first + n, article, article, kind, n % PASSAGES, "", text, "public", "en", 1, ""])
     with cursor.copy("COPY knowledge_passagevector (passage_id, model, vector) FROM STDIN") as copy:
         for n in range(count):
             copy.write_row([first + n, model, "[" + ",".join(f"{one:.4f}" for one in noisy[n]) + "]"])
