@@ -239,6 +239,7 @@ RATE_LIMITS = {
     "help_search": "60/minute",
     "help_suggest": "240/minute",
     "help_feedback": "30/5 minutes",
+    "desk_user": "900/minute",
 }
 RATE_LIMIT_PREFIX = "riskdesk:limit"
 

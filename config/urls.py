@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from apps.chat.desk.sockets import desk_sockets
 from apps.knowledge.image_page import show_image
 
 urlpatterns = [
@@ -19,11 +20,12 @@ urlpatterns = [
     path("api/", include("apps.subscriptions.urls")),
     path("api/", include("apps.core.api_urls")),
     path("help/images/<int:pk>-<slug:digest>", show_image, name="article_image"),
+    path("admin/chat/desk/", include("apps.chat.desk.urls")),
     path("admin/", admin.site.urls),
 ]
 
 # Sockets, by path; each app adds its own.
-websocket_urlpatterns: list[URLPattern] = []
+websocket_urlpatterns: list[URLPattern] = [*desk_sockets]
 
 handler400 = "apps.core.errors.bad_request"
 handler403 = "apps.core.errors.permission_denied"

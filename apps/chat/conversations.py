@@ -228,11 +228,15 @@ def note(conversation_id: int, user: User, *, text: str, client_id: UUID, now: d
 
 
 @transaction.atomic
-def read(conversation_id: int, user: User, seq: int) -> None:
-    """Note that the person who has a conversation saw it up to ``seq``; what others see does not count as read."""
+def read(conversation_id: int, user: User, seq: int) -> bool:
+    """Note that the person who has a conversation saw it up to ``seq``; what others see does not count as read.
+
+    Returns:
+        Whether that is news.
+    """
     authorise(user, VIEW)
     mine = Conversation.objects.visible_to(user).filter(pk=conversation_id, assignee=user, seq__gte=seq)
-    mine.filter(staff_read_seq__lt=seq).update(staff_read_seq=seq)
+    return bool(mine.filter(staff_read_seq__lt=seq).update(staff_read_seq=seq))
 
 
 def may_have(person: User, conversation: Conversation) -> bool:

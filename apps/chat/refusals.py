@@ -152,3 +152,27 @@ class NotStored(DomainError):
     message = "It could not be stored just now. It is sent again."
     status = 503
     retry_after = 2
+
+
+class NoSuchHandoff(DomainError):
+    """There is no such hand-off, or another person accepted it; which of the two is not told."""
+
+    code = "not_found"
+    message = "There is no such hand-off."
+    status = 404
+
+
+class NotSignedIn(DomainError):
+    """A stranger, or somebody who signed out meanwhile."""
+
+    code = "not_signed_in"
+    message = "You are not signed in any more."
+    status = 401
+
+
+class NoSuchAct(DomainError):
+    """The desk does nothing of this name."""
+
+    code = "not_found"
+    message = "There is nothing of this name to do."
+    status = 404

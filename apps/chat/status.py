@@ -160,15 +160,20 @@ def _step(taken: Sequence[datetime]) -> float:
 
 
 def answer_by(conversation: Conversation, hours: Calendar | None, now: datetime) -> datetime | None:
-    """Until when a person answers first, in working time since the customer began to wait; else since now.
+    """Until when a person answers first, in working time since the customer began to wait; else since now."""
+    return first_answer_due(conversation, hours, waits_since(conversation) or now)
 
-    None once one answered, when it is resolved, and where the hours cannot be read.
+
+def first_answer_due(conversation: Conversation, hours: Calendar | None, since: datetime | None) -> datetime | None:
+    """Until when a person's first words are promised to who waits since then.
+
+    None once they were said, when the conversation is resolved, and where the hours cannot be read.
     """
-    if hours is None or conversation.first_response_at or conversation.state == State.RESOLVED:
+    if since is None or hours is None or conversation.first_response_at or conversation.state == State.RESOLVED:
         return None
     allowed = (conversation.category and conversation.category.first_response) or FIRST_ANSWER
     with suppress(BusinessTimeError):
-        return hours.add(waits_since(conversation) or now, allowed).due_at
+        return hours.add(since, allowed).due_at
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from django.db.models import Q, QuerySet
 
@@ -13,11 +14,7 @@ _NAME = re.compile(r"\{(requester|ticket|agent|subject|order)\}")
 
 
 def rendered(reply: CannedReply, *, ticket: Ticket, agent: User) -> str:
-    """The text of a prepared answer for a ticket.
-
-    Names in braces are replaced once; what they stand for is never read again, and other braces stay as they are, so that
-    a customer's name cannot bring in anything.
-    """
+    """The text of a prepared answer for a ticket."""
     values = {
         "requester": ticket.requester_name or "customer",
         "ticket": ticket.number,
@@ -25,6 +22,15 @@ def rendered(reply: CannedReply, *, ticket: Ticket, agent: User) -> str:
         "subject": ticket.subject,
         "order": ticket.order_reference or "your order",
     }
+    return filled(reply, values)
+
+
+def filled(reply: CannedReply, values: Mapping[str, str]) -> str:
+    """The text of a prepared answer, with requester, ticket, agent, subject and order filled in.
+
+    Names in braces are replaced once; what they stand for is never read again, and other braces stay as they are, so that
+    a customer's name cannot bring in anything.
+    """
     return _NAME.sub(lambda found: values[found[1]], reply.body)
 
 

@@ -1,0 +1,107 @@
+"""The desk's page, and what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.csrf import ensure_csrf_cookie
+
+from apps.chat import live, readings
+from apps.chat.binding import TALK, VIEW, called, seen_by
+from apps.chat.desk import lists, offers
+from apps.chat.desk.context import context_of
+from apps.chat.desk.doors import answers
+from apps.chat.desk.pane import PLACE, news
+from apps.chat.handoff_ratings import MISSING
+from apps.chat.models import Upload
+from apps.chat.refusals import ConversationNotFound
+from apps.core.models import User
+from apps.core.numbers import whole
+
+QUERY = 100
+"""Characters of a search."""
+
+
+@ensure_csrf_cookie
+def page(request: HttpRequest, public_id: UUID | None = None) -> HttpResponse:
+    """The page; which conversation is open stands in its address, what it shows is asked for by its script."""
+    if not request.user.has_perm(VIEW):
+        raise PermissionDenied
+    context = {
+        **admin.site.each_context(request),
+        "title": "Chat desk",
+        "open": public_id or "",
+        "may_talk": request.user.has_perm(TALK),
+        "missing": MISSING.items(),
+    }
+    return TemplateResponse(request, "chat/desk.html", context)
+
+
+@answers("GET")
+def listed(user: User, request: HttpRequest) -> Mapping[str, Any]:
+    """One of the lists, and how many stand in each."""
+    which = request.GET.get("list", "mine")
+    rows = lists.chosen(which if which in lists.LISTS else "all", user, request.GET.get("q", "")[:QUERY])
+    now = timezone.now()
+    return {"rows": lists.lines(rows, user, now), "counts": lists.counts(user), "most": lists.PAGE, "now": now}
+
+
+@answers("GET")
+def opened(user: User, request: HttpRequest, public_id: UUID) -> Mapping[str, Any]:
+    """A conversation: events after ``after``, and how it stands. Looking at it is shown to others."""
+    conversation, now = seen_by(user, public_id), timezone.now()
+    if "look" in request.GET:  # a page without a socket says so here
+        live.view(conversation, user_id=user.pk, name=called(user), doing=_doing(request.GET["look"]))
+    return news(conversation, user, whole(request.GET.get("after", "0")) or 0, now)
+
+
+@answers("GET")
+def beside(user: User, request: HttpRequest, public_id: UUID) -> Mapping[str, Any]:
+    """The customer of a conversation."""
+    return context_of(seen_by(user, public_id), user)
+
+
+@answers("GET")
+def canned(user: User, request: HttpRequest, public_id: UUID) -> Mapping[str, Any]:
+    """Prepared answers."""
+    return {"replies": offers.canned(seen_by(user, public_id), user, request.GET.get("q", "")[:QUERY])}
+
+
+@answers("GET")
+def articles(user: User, request: HttpRequest) -> Mapping[str, Any]:
+    """Articles that answer what is asked."""
+    return {"articles": offers.articles(user, request.GET.get("q", ""))}
+
+
+@answers("GET")
+def people(user: User, request: HttpRequest, public_id: UUID) -> Mapping[str, Any]:
+    """To whom a conversation can be given."""
+    return offers.people(seen_by(user, public_id), user)
+
+
+def file(request: HttpRequest, public_id: UUID, file_id: UUID) -> HttpResponse:
+    """A file of a conversation, as a download: never shown as a page of ours."""
+    user = request.user
+    if not isinstance(user, User):
+        raise PermissionDenied
+    conversation = seen_by(user, public_id)
+    found = Upload.objects.filter(conversation=conversation, public_id=file_id, removed_at=None).first()
+    if found is None or not found.file:
+        raise ConversationNotFound
+    readings.note(conversation, user, up_to=conversation.seq, place=PLACE, now=timezone.now())
+    answer = HttpResponse(found.file.open("rb").read(), content_type="application/octet-stream")
+    answer["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(found.name, safe='')}"
+    answer["Cache-Control"] = "private, no-store"
+    return answer
+
+
+def _doing(word: str) -> str:
+    return "typing" if word == "typing" else "viewing"
