@@ -5,7 +5,7 @@ may come twice, late or never; the sockets also look by themselves every few sec
 does not answer: it is counted.
 
 Each hint goes three ways: to ``WIRE``, which every web process reads once for all its customers' sockets; to the group
-``chat.<public id>`` and to the group ``desk.<scope>``, for consumers of Channels.
+``chat.<public id>`` and to the groups ``desk.<scope>`` and ``desk.team.<team>``, for consumers of Channels.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Hint:
     scope_id: int
     seq: int
     kinds: Sequence[str] = ()
+    team_id: int | None = None
 
 
 def wire() -> str:
@@ -52,7 +53,7 @@ def wire() -> str:
 
 def hint(conversation: Conversation, kinds: Iterable[str] = ()) -> None:
     """Tell that a conversation has something new; called after commit."""
-    publish([Hint(conversation.public_id, conversation.scope_id, conversation.seq, tuple(kinds))])
+    publish([Hint(conversation.public_id, conversation.scope_id, conversation.seq, tuple(kinds), conversation.team_id)])
 
 
 def publish(hints: Sequence[Hint], *, sender: str = "") -> None:
@@ -67,9 +68,15 @@ def publish(hints: Sequence[Hint], *, sender: str = "") -> None:
     groups = [
         (group, {"type": "chat.hint", "conversation": each.public_id.hex, "seq": each.seq, "kinds": list(each.kinds)})
         for each in hints
-        for group in (f"chat.{each.public_id.hex}", f"desk.{each.scope_id}")
+        for group in _groups(each)
     ]
     _send([news], groups)
+
+
+def _groups(hint: Hint) -> list[str]:
+    """Who looks at the conversation, works in its scope, or in the scope of its team."""
+    groups = [f"chat.{hint.public_id.hex}", f"desk.{hint.scope_id}"]
+    return groups + ([f"desk.team.{hint.team_id}"] if hint.team_id else [])
 
 
 def typing(conversation: Conversation, *, who: str, name: str, on: bool) -> None:

@@ -148,6 +148,8 @@ def add(conversation: Conversation, event: Event) -> Event:
     conversation.save(update_fields=changed)
     event.conversation, event.seq = conversation, conversation.seq
     event.save(force_insert=True)
-    hint = live.Hint(conversation.public_id, conversation.scope_id, conversation.seq, (event.kind,))
+    hint = live.Hint(
+        conversation.public_id, conversation.scope_id, conversation.seq, (event.kind,), conversation.team_id
+    )
     transaction.on_commit(partial(live.publish, [hint]))
     return event
