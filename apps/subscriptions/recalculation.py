@@ -2,7 +2,8 @@
 
 A run is a row with a cursor. Each batch's transaction also moves the cursor and the counts, so a run that is killed goes on
 after the last batch that was committed, and nothing is done twice. Only one works at a time: it holds an advisory lock
-for as long as its connection lives, so a killed one gives it back by itself.
+for as long as its connection lives, so a killed one gives it back by itself. Two hands share a run's batches, so that one
+is prepared while another is written; they are committed in order (see :mod:`apps.subscriptions.relay`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from threading import Lock
 from time import perf_counter
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.subscriptions import levels, metrics
 from apps.subscriptions.models import RecalculationRun, Subscription
+from apps.subscriptions.relay import Relay, Step, TurnIsLate
 from apps.subscriptions.scores import NOT_ITS_FAULT, Batch, judge, recalculate
 
 logger = structlog.get_logger(__name__)
@@ -30,6 +33,7 @@ JUDGED_TOGETHER = 1_000
 """Subscriptions that detectors judge at once during a run; each judgement has costs of its own, however few they are."""
 _WORKING = 7_221_501  # keys of advisory locks, any constants
 _REQUESTING = 7_221_502
+_HELPING = 7_221_503
 Status = RecalculationRun.Status
 
 
@@ -91,36 +95,98 @@ def work(
     with _only_one() as free:
         if not free:
             raise AlreadyRunning
-        run, touched = _begin(run), list[UUID]()
+        shift = _Shift(_begin(run), on_batch, go_on)
         try:
-            while run.status == Status.RUNNING:
-                if not go_on():
-                    run.status = Status.WAITING
-                    run.save(update_fields=["status"])
-                elif (batch := _next_batch(run)) is not None:
-                    on_batch(run)
-                    touched = _judged([*touched, *batch.touched], run, least=JUDGED_TOGETHER)
-                else:
-                    _finish(run)
+            shift.work()
         except Exception as error:  # whatever it is: it is noted where people look, and raised again
-            logger.exception("recalculation_interrupted", run=run.pk, cursor=str(run.cursor or ""))
-            _interrupted(run, error)
+            logger.exception("recalculation_interrupted", run=run.pk, cursor=str(shift.run.cursor or ""))
+            _interrupted(shift.run, error)
             raise
-        _judged(touched, run)
-    return run
+        shift.judge()
+    return shift.run
 
 
-def _judged(touched: list[UUID], run: RecalculationRun, *, least: int = 1) -> list[UUID]:
-    """Let the detectors judge what changed, if it is enough to be worth it; returns what waits for the next time."""
-    if len(touched) < least:
-        return touched
-    try:
-        judge(touched, now=run.as_of)
-    except NOT_ITS_FAULT:
-        raise
-    except Exception:  # the scores are stored, and the next sweep of the detectors finds them
-        logger.exception("recalculation_not_judged", run=run.pk, subscriptions=len(touched))
-    return []
+class _Shift:
+    """What one call of :func:`work` does of a run, by one hand or two."""
+
+    def __init__(
+        self, run: RecalculationRun, on_batch: Callable[[RecalculationRun], None], go_on: Callable[[], bool]
+    ) -> None:
+        self.run = run
+        self._on_batch, self._go_on = on_batch, go_on
+        self._relay, self._judging = Relay(), Lock()
+        self._taken = run.cursor  # ahead of the run's cursor, which stands where all is committed
+        self._touched: list[UUID] = []
+        self._noted = perf_counter()
+        self._stopped = False
+
+    def work(self) -> None:
+        """Do batches until there are none, or until it is told to stop."""
+        if self.run.status != Status.RUNNING:
+            return
+        # Within a transaction of the caller's no other connection would see what it wrote.
+        two = self.run.total > self.run.batch_size and not connection.in_atomic_block
+        self._relay.run(self._hand, helper=_lend_a_hand if two else None)
+        if self._stopped:
+            self.run.status = Status.WAITING
+            self.run.save(update_fields=["status"])
+        else:
+            _finish(self.run)
+
+    def _hand(self) -> None:
+        more = True
+        while more:
+            with self._relay.step() as step:
+                more = step is not None and self._batch(step)
+            self.judge(least=JUDGED_TOGETHER)
+
+    def _batch(self, step: Step) -> bool:
+        """Calculate the next batch, and note it in the same transaction. False if there is none."""
+        if not self._go_on():
+            self._stopped = True
+            self._relay.close()
+            return False
+        ids = _ids_after(self._taken, self.run.batch_size)
+        if not ids:
+            self._relay.close()
+            return False
+        self._taken = ids[-1]
+        try:
+            batch = self._calculated(ids, step)
+        except TurnIsLate:
+            step.turn_without_locks()
+            batch = self._calculated(ids, step)
+        self._touched += batch.touched
+        self._on_batch(self.run)
+        return True
+
+    def _calculated(self, ids: list[UUID], step: Step) -> Batch:
+        with transaction.atomic():
+            batch = recalculate(ids, now=self.run.as_of, occasion="run", judged=False, pace=step)
+            now = perf_counter()
+            _note(self.run, ids[-1], batch, now - self._noted)
+            self._noted = now
+        return batch
+
+    def judge(self, *, least: int = 1) -> None:
+        """Let the detectors judge what changed, if it is enough to be worth it. The other hand goes on meanwhile."""
+        with self._judging:
+            touched = self._touched
+            if len(touched) < least:
+                return
+            self._touched = []
+            try:
+                judge(touched, now=self.run.as_of)
+            except NOT_ITS_FAULT:
+                raise
+            except Exception:  # the scores are stored, and the next sweep of the detectors finds them
+                logger.exception("recalculation_not_judged", run=self.run.pk, subscriptions=len(touched))
+
+
+def _lend_a_hand() -> None:
+    """Called in the second thread, with its own connection: make that known for as long as it works."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [_HELPING])
 
 
 def _interrupted(run: RecalculationRun, error: Exception) -> None:
@@ -136,6 +202,8 @@ def _interrupted(run: RecalculationRun, error: Exception) -> None:
 
 def _begin(run: RecalculationRun) -> RecalculationRun:
     """Take the run up. Called while holding the lock, so a run that is marked as running was cut off."""
+    with connection.cursor() as cursor:  # the second connection of one that was killed may still be committing a batch
+        cursor.execute("SELECT pg_advisory_lock(%s), pg_advisory_unlock(%s)", [_HELPING, _HELPING])
     run = unfinished() or run
     if run.status in (Status.FINISHED, Status.FAILED):
         run.refresh_from_db()
@@ -147,18 +215,6 @@ def _begin(run: RecalculationRun) -> RecalculationRun:
     run.status = Status.RUNNING
     run.save(update_fields=["status", "started_at", "total"])
     return run
-
-
-def _next_batch(run: RecalculationRun) -> Batch | None:
-    """Calculate the batch after the cursor, and note it in the same transaction. None if there is none."""
-    begun = perf_counter()
-    with transaction.atomic():
-        ids = _ids_after(run.cursor, run.batch_size)
-        if not ids:
-            return None
-        batch = recalculate(ids, now=run.as_of, occasion="run", judged=False)
-        _note(run, ids[-1], batch, perf_counter() - begun)
-    return batch
 
 
 # The same statements for each batch: building them anew would cost as much as running them.

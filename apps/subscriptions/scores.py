@@ -25,6 +25,7 @@ from apps.subscriptions.assess import Assessment, assess
 from apps.subscriptions.factors import factor_sets
 from apps.subscriptions.facts import gather
 from apps.subscriptions.models import RiskLevel, Subscription
+from apps.subscriptions.relay import GivenUp, Pace, TurnIsLate
 
 logger = structlog.get_logger(__name__)
 
@@ -33,8 +34,9 @@ LOGGED = 20
 RISK_CHANGED = "subscription.risk_changed"
 """The event after which detectors judge the subscriptions whose level changed, or whose score is HIGH and changed."""
 _RANK = {"": 0, RiskLevel.LOW.value: 1, RiskLevel.MEDIUM.value: 2, RiskLevel.HIGH.value: 3}
-# The server or the task ends; that says nothing about a subscription, and the whole batch is done again later.
-NOT_ITS_FAULT = (OperationalError, SoftTimeLimitExceeded)
+# The server, the task or the run ends; that says nothing about a subscription, and the whole batch is done again later.
+NOT_ITS_FAULT = (OperationalError, SoftTimeLimitExceeded, GivenUp, TurnIsLate)
+ALONE = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ class Batch:
         self.touched += other.touched
 
 
-def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change", judged: bool = True) -> Batch:
+def recalculate(
+    ids: Iterable[UUID], *, now: datetime, occasion: str = "change", judged: bool = True, pace: Pace = ALONE
+) -> Batch:
     """Calculate and store the scores of these subscriptions, whatever their status; unknown ids are passed over.
 
     If the batch cannot be stored as a whole, each subscription is tried alone, so that one bad one stops no other.
@@ -89,6 +93,7 @@ def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change",
         now: the moment that is judged; scores calculated for a later moment are left as they are.
         occasion: ``change``, ``run`` or ``request``, for the metrics.
         judged: whether detectors judge what changed once it is committed; without it the caller or the next sweep does.
+        pace: told where the batch stands; it may wait there for another batch.
 
     Raises:
         OperationalError: if the database is not there, or ended the transaction.
@@ -96,11 +101,12 @@ def recalculate(ids: Iterable[UUID], *, now: datetime, occasion: str = "change",
     wanted, begun = sorted(set(ids)), perf_counter()
     try:
         with transaction.atomic():
-            batch = _recalculated(wanted, now)
+            batch = _recalculated(wanted, now, pace)
     except NOT_ITS_FAULT:
         raise
     except Exception:  # whichever of them it was, the others must not wait for it
         logger.warning("risk_batch_split", subscriptions=len(wanted), exc_info=True)
+        pace.turn()
         batch = Batch()
         for one in wanted:
             batch.add(_alone(one, now))
@@ -128,7 +134,7 @@ def _alone(one: UUID, now: datetime) -> Batch:
     """One subscription; if even that fails, LOW by default."""
     try:
         with transaction.atomic():
-            return _recalculated([one], now)
+            return _recalculated([one], now, ALONE)
     except NOT_ITS_FAULT:
         raise
     except Exception as error:  # see recalculate()
@@ -154,14 +160,16 @@ def _default(one: UUID, now: datetime, reason: str) -> Batch:
     return _stored([store.Result(one, owner, failed, "none")], previous, now)
 
 
-def _recalculated(ids: list[UUID], now: datetime) -> Batch:
+def _recalculated(ids: list[UUID], now: datetime, pace: Pace) -> Batch:
     previous = store.locked(ids)
+    pace.locked()
     known = gather(ids, now=now)
     sets = factor_sets({facts.scope_id for facts in known.values()})
     results = []
     for one, facts in known.items():
         factors = sets[facts.scope_id]
         results.append(store.Result(one, facts.owner_id, assess(facts, factors, now=now), factors.label))
+    pace.turn()
     return _stored(results, previous, now)
 
 

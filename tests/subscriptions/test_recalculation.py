@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from threading import Event, get_ident
 from typing import Any
 
 import pytest
@@ -207,3 +208,37 @@ def test_detectors_that_fail_leave_the_run_finished(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(recalculation, "judge", lambda touched, **options: 1 / 0)
     made(1)
     assert work(started()).status == Status.FINISHED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_hands_calculate_each_once_and_note_them_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    active = made(23)
+    threads, cursors, helping = set[int](), list[Any](), Event()
+    lend = recalculation._lend_a_hand
+    monkeypatch.setattr(recalculation, "_lend_a_hand", lambda: (lend(), helping.set()))
+
+    def before(batch: int) -> None:
+        assert helping.wait(10)
+        threads.add(get_ident())
+
+    seen = _watched(monkeypatch, before)
+    run = work(started(batch_size=2), on_batch=lambda run: cursors.append(run.cursor))
+    assert (run.status, run.succeeded, seen) == (Status.FINISHED, 23, [one.pk for one in active])
+    assert cursors == [one.pk for one in active[1::2]] + [active[-1].pk]
+    assert RiskScoreHistory.objects.count() == 23
+    assert len(threads) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_run_whose_second_connection_still_commits_is_waited_for() -> None:
+    made(1)
+    run = started()
+    with connection.cursor() as cursor, connection.copy().cursor() as other:
+        other.execute("SELECT pg_advisory_lock_shared(%s)", [recalculation._HELPING])
+        cursor.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            work(run)
+        other.execute("SELECT pg_advisory_unlock_all()")
+        cursor.execute("SET lock_timeout = 0")
+        other.connection.close()
+    assert work(run).status == Status.FINISHED
