@@ -9,7 +9,7 @@ from pathlib import Path
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
-from apps.core import logging
+from apps.core import logging, statics
 from config import env as environment
 
 django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type parameter
@@ -182,6 +182,7 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_ADD_HEADERS_FUNCTION = statics.for_other_pages
 MEDIA_ROOT = BASE_DIR / "var" / "media"
 
 # Security. Scripts, styles, images and sockets come from this site and nowhere else.

@@ -160,7 +160,6 @@ export class Client {
       case "ready":
         this.flying.clear();
         this.learn(frame);
-        this.repair(frame.seq);
         this.flush();
         break;
       case "events":

@@ -171,7 +171,7 @@ export class Link {
     this.ready = false;
     this.tries += 1;
     this.final = FINAL.has(code);
-    const asked = code === 4429 ? (parseFloat(reason) || 30) * 1_000 * (1 + Math.random() / 4) : 0;
+    const asked = code === 4429 || code === 1013 ? (parseFloat(reason) || 30) * 1_000 * (1 + Math.random() / 4) : 0;
     const drain = code === 1012 ? Math.random() * 2_000 : 0;
     this.notBefore = Math.max(this.notBefore, Date.now() + asked);
     if (code === 4401) this.unknown();

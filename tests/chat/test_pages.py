@@ -76,3 +76,14 @@ def test_no_demo_in_production(client: Client, settings: Any) -> None:
     assert client.get("/chat/demo/").status_code == 404
     chat_site(key="demo", name="A real one")
     assert b"A real one" in client.get("/chat/demo/").content
+
+
+@pytest.mark.parametrize(
+    ("path", "policy"),
+    [("chat/widget.js", "cross-origin"), ("chat/words/de.json", "cross-origin"), ("core/riskdesk.css", "same-origin")],
+)
+def test_pages_of_other_origins_load_the_widget_and_nothing_else(client: Client, path: str, policy: str) -> None:
+    answer = client.get(f"/static/{path}")
+
+    assert answer.status_code == 200
+    assert answer["Cross-Origin-Resource-Policy"] == policy
