@@ -231,6 +231,9 @@ SUBJECT_PAGES = {
     "incident": "admin:register_incident_change",
     "register_review": "admin:register_registerreview_change",
     "matrix": "admin:register_matrix_change",
+    "article": "admin:knowledge_article_change",
+    "article_version": "admin:knowledge_articleversion_change",
+    "gap": "admin:knowledge_gap_change",
 }
 _KEY = re.compile(r"[0-9]{1,18}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

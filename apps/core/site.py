@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 WORK, RISKS, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL = "Work", "Risks", "Orders", "Subscriptions", "Setup", "Trail"
-GROUPS = (WORK, RISKS, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL)
+KNOWLEDGE = "Knowledge"
+GROUPS = (WORK, RISKS, KNOWLEDGE, ORDERS, SUBSCRIPTIONS, SETUP, TRAIL)
 
 # Where a model's list stands in the rail: group, place in it, icon, and the words if not the model's own. A model that
 # is not named here stands in Setup.
@@ -50,6 +51,14 @@ PLACES: dict[str, tuple[str, int, str, str]] = {
     "register.matrix": (SETUP, 25, "scope", "Risk matrices"),
     "register.category": (SETUP, 26, "bookmark", "Risk categories"),
     "register.communicationtemplate": (SETUP, 27, "mail", "Incident messages"),
+    "knowledge.article": (KNOWLEDGE, 10, "book", "Articles"),
+    "knowledge.gap": (KNOWLEDGE, 20, "search", "Unanswered questions"),
+    "knowledge.askedquestion": (KNOWLEDGE, 30, "mail", "Asked questions"),
+    "knowledge.articlefeedback": (KNOWLEDGE, 40, "check-circle", "Feedback"),
+    "knowledge.articleversion": (KNOWLEDGE, 50, "history", "Versions"),
+    "knowledge.category": (SETUP, 80, "bookmark", "Article categories"),
+    "knowledge.synonym": (SETUP, 81, "link", "Synonyms"),
+    "knowledge.answersettings": (SETUP, 82, "settings", "How sure answers are"),
     "orders.order": (ORDERS, 10, "cart", ""),
     "orders.customer": (ORDERS, 20, "users", ""),
     "orders.product": (ORDERS, 30, "box", ""),

@@ -257,6 +257,10 @@ def change_details(
         raise ArticleChanged(article.edition)
     if unknown := set(changes) - set(DETAILS):
         raise InvalidArticle(fields={name: ["This is not changed here."] for name in sorted(unknown)})
+    opened = article.audience == Article.Audience.INTERNAL and changes.get("audience") == Article.Audience.PUBLIC
+    live = article.versions.published().first() if opened else None
+    if live is not None:  # what was written for staff becomes public at once
+        rights.require(rights.may_publish(actor, article))
     slug = changes.get("slug", article.slug)
     if slug != article.slug:
         _move(article, slug, now)
@@ -270,6 +274,8 @@ def change_details(
     if reviewers is not None:
         article.reviewers.set(reviewers)
     index_after_commit(article.pk)
+    if live is not None:
+        recorded(live, "article_opened_to_public", actor)
     return article
 
 

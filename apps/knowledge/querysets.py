@@ -6,7 +6,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.core.models import User
 from apps.core.scope import in_scope
@@ -41,6 +42,38 @@ class ArticleQuerySet(models.QuerySet[Any]):
         """Those whose owner has left."""
         return self.kept().filter(owner__is_active=False)
 
+    def to_review(self, user: User) -> Self:
+        """Those of which a version waits for a review by this person."""
+        return self.kept().filter(pk__in=_versions().to_review(user).values("article"))
+
+    def in_work(self) -> Self:
+        """Those of which a version is written, reviewed, or waits to go live."""
+        states = ["draft", "in_review", "approved"]
+        return self.kept().filter(Exists(_versions().filter(article=OuterRef("pk"), state__in=states)))
+
+    def archived(self) -> Self:
+        return self.filter(archived_at__isnull=False)
+
+    def with_words(self) -> Self:
+        """With ``title``: as readers see it, else of the newest version; ``live`` and ``work``: the number of the published
+        version, and the state of the one that is on its way, if there are."""
+        of = _versions().filter(article=OuterRef("pk")).order_by("-number")
+        live = of.filter(state="published")
+        work = of.filter(state__in=["draft", "in_review", "approved"])
+        return self.annotate(
+            title=Coalesce(Subquery(live.values("title")[:1]), Subquery(of.values("title")[:1])),
+            live=Subquery(live.values("number")[:1]),
+            work=Subquery(work.values("state")[:1]),
+            work_number=Subquery(work.values("number")[:1]),
+        )
+
+
+def _versions() -> VersionQuerySet:
+    from apps.knowledge.models import ArticleVersion  # the model is made from this module
+
+    found: VersionQuerySet = ArticleVersion.objects.all()
+    return found
+
 
 class VersionQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: User) -> Self:
@@ -69,3 +102,30 @@ class VersionQuerySet(models.QuerySet[Any]):
     def to_go_live(self, now: datetime) -> Self:
         """Approved ones whose time has come."""
         return self.filter(state="approved", publish_at__lte=now)
+
+
+class AskedQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: User) -> Self:
+        """Questions that were asked in a person's scopes, or in none."""
+        return in_scope(self, user)
+
+
+class GapQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: User) -> Self:
+        """Gaps in which a question is that the person may see."""
+        from apps.knowledge.models import AskedQuestion  # the model is made from this module
+
+        if not user.is_active or not user.is_authenticated:
+            return self.none()
+        asked = AskedQuestion.objects.filter(gap=OuterRef("pk"))
+        return self.filter(Exists(asked.visible_to(user)) | ~Exists(asked))
+
+    def unanswered(self) -> Self:
+        """Those that no article answers yet, the ones that most customers ask first."""
+        return self.exclude(state="closed").order_by("-customers", "-last_at")
+
+
+class FeedbackQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: User) -> Self:
+        """What was said about versions that the person may see."""
+        return self.filter(version__in=_versions().visible_to(user))

@@ -38,6 +38,16 @@ from apps.escalation.models import (
 )
 from apps.escalation.signs import indicators
 from apps.escalation.thresholds import current_version
+from apps.knowledge.calibration import current_settings
+from apps.knowledge.models import (
+    Article,
+    ArticleFeedback,
+    ArticleVersion,
+    AskedQuestion,
+    Gap,
+    Synonym,
+)
+from apps.knowledge.models import Category as Shelf
 from apps.orders.models import DataRequest, Dispute, ImportRun, ReconciliationRun, Store
 from apps.register import matrices
 from apps.register.checking import checks
@@ -336,7 +346,63 @@ def _token(scope: Scope) -> Model:
     return issue(user=UserFactory(), name="billing", days=1, now=timezone.now())[0]
 
 
+def _shelf(scope: Scope) -> Shelf:
+    return Shelf.objects.get_or_create(slug="tests", defaults={"title": "Tests", "owner": UserFactory()})[0]
+
+
+def _article(scope: Scope) -> Article:
+    now = timezone.now()
+    facts = {
+        "category": _shelf(scope),
+        "scope": scope,
+        "owner": UserFactory(),
+        "next_review_on": now,
+        "created_at": now,
+    }
+    return Article.objects.get_or_create(slug=f"article-{scope.pk}", defaults=facts)[0]
+
+
+def _version(scope: Scope) -> ArticleVersion:
+    now = timezone.now()
+    facts = {"title": "t", "body": "b", "changes": "c", "author": UserFactory(), "created_at": now, "updated_at": now}
+    return ArticleVersion.objects.get_or_create(article=_article(scope), number=1, defaults=facts)[0]
+
+
+def _feedback(scope: Scope) -> Model:
+    facts = {"helpful": False, "given_at": timezone.now()}
+    return ArticleFeedback.objects.get_or_create(version=_version(scope), visitor="v", defaults=facts)[0]
+
+
+def _gap(scope: Scope) -> Gap:
+    now = timezone.now()
+    return Gap.objects.get_or_create(title=f"gap {scope.pk}", defaults={"first_at": now, "last_at": now})[0]
+
+
+def _asked(scope: Scope) -> Model:
+    return AskedQuestion.objects.create(
+        text="t", audience="public", scope=scope, source="tests", outcome="not_sure", confidence=0.1,
+        settings=current_settings(), gap=_gap(scope), asked_at=timezone.now(),
+    )  # fmt: skip
+
+
+def _synonym(scope: Scope) -> Model:
+    return Synonym.objects.create(words=["parcel", "package"], added_at=timezone.now())
+
+
+def _gap_with_question(scope: Scope) -> Model:
+    _asked(scope)
+    return _gap(scope)
+
+
 ROWS: dict[str, Make] = {
+    "knowledge.article": _article,
+    "knowledge.articleversion": _version,
+    "knowledge.articlefeedback": _feedback,
+    "knowledge.askedquestion": _asked,
+    "knowledge.gap": _gap_with_question,
+    "knowledge.category": _shelf,
+    "knowledge.synonym": _synonym,
+    "knowledge.answersettings": lambda scope: current_settings(),
     "core.apitoken": _token,
     "subscriptions.paymentprovider": _provider,
     "subscriptions.paymentretry": _payment_retry,

@@ -43,6 +43,8 @@ OFFERED: dict[str, frozenset[str]] = {
     "subscriptions.paymentprovider": frozenset({"view", "add", "change"}),
     "escalation.cannedreply": frozenset(VERBS),
     "register.category": frozenset({"view", "add", "change"}),
+    "knowledge.category": frozenset({"view", "add", "change"}),
+    "knowledge.synonym": frozenset(VERBS),
     "register.communicationtemplate": frozenset({"view", "add", "change"}),
     **{
         f"escalation.{name}": frozenset({"view", "add", "change"})
@@ -71,10 +73,19 @@ OF_A_STORE = {
     "orders.importrun",
     "orders.datarequest",
 }
+OF_KNOWLEDGE = {
+    "knowledge.article",
+    "knowledge.articleversion",
+    "knowledge.articlefeedback",
+    "knowledge.askedquestion",
+    "knowledge.gap",
+}
 READ_ONLY = (
     OF_A_STORE
     | OF_A_SUBSCRIPTION
+    | OF_KNOWLEDGE
     | {
+        "knowledge.answersettings",
         "subscriptions.levelcount",
         "subscriptions.recalculationrun",
         "subscriptions.factorversion",
@@ -217,6 +228,34 @@ ASKS |= {
     "register_riskimport_discard": (_IMPORT, "post"),
     "register_matrix_version": (("register.view_matrix", "register.add_matrixversion"), "get"),
 }
+# Whose article it is decides, too; see the tests of its pages. Here it is the person's, and the version somebody else's.
+_ARTICLE = "knowledge.view_article"
+ASKS |= {
+    **{
+        f"knowledge_article_{name}": ((_ARTICLE, "knowledge.change_article"), "get")
+        for name in ("details", "reassign", "confirm", "draft", "edit", "submit", "withdraw", "discard")
+    },
+    **{
+        f"knowledge_article_{name}": ((_ARTICLE, "knowledge.publish_article"), "get")
+        for name in ("archive", "restore", "publish", "schedule")
+    },
+    **{
+        f"knowledge_article_{name}": ((_ARTICLE, "knowledge.review_article"), "get")
+        for name in ("approve", "send_back", "reject")
+    },
+    "knowledge_article_new": ((_ARTICLE, "knowledge.add_article"), "get"),
+    "knowledge_article_preview": ((_ARTICLE, "knowledge.change_article"), "post"),
+    "knowledge_article_image": ((_ARTICLE, "knowledge.change_article", "knowledge.add_articleimage"), "post"),
+    "knowledge_article_version": ((_ARTICLE,), "get"),
+    "knowledge_article_comment": ((_ARTICLE,), "post"),
+    "knowledge_askedquestion_try": (("knowledge.view_askedquestion",), "get"),
+    "knowledge_gap_draft": (("knowledge.view_gap", "knowledge.add_article"), "get"),
+    "knowledge_answersettings_choose": (("knowledge.view_answersettings", "knowledge.add_answersettings"), "get"),
+}
+# Pages below a version of an article.
+_OF_A_VERSION = (
+    "version", "edit", "submit", "withdraw", "discard", "publish", "schedule", "approve", "send_back", "reject", "comment",
+)  # fmt: skip
 # For everybody on the staff.
 OPEN_TO_STAFF = {
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site",
@@ -242,6 +281,7 @@ SCOPED = (
     }
     | OF_A_STORE
     | OF_A_SUBSCRIPTION
+    | OF_KNOWLEDGE
     | {
         "subscriptions.subscription",
         "subscriptions.retrypolicyversion",
@@ -384,6 +424,7 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     review = ROWS["escalation.review"](store)
     cluster = ROWS["escalation.cluster"](store)
     made = {name: ROWS[f"escalation.{name}"](store).pk for name in ("calendar", "document", "proposal")}
+    article = ROWS["knowledge.articleversion"](store).article
     of_register = {
         label.partition(".")[2]: make(store).pk for label, make in ROWS.items() if label.startswith("register.")
     }
@@ -394,6 +435,9 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         **{name: [review.pk] for name in ASKS if name.startswith("escalation_review_")},
         **{name: [made[name.split("_")[1]]] for name in ASKS if name.split("_")[1] in made},
         **{name: [of_register[name.split("_")[1]]] for name in ASKS if name.startswith("register_")},
+        **{name: [article.pk] for name in ASKS if name.startswith("knowledge_article_")},
+        **{f"knowledge_article_{name}": [article.pk, 1] for name in _OF_A_VERSION},
+        "knowledge_gap_draft": [ROWS["knowledge.gap"](store).pk],
         "register_control_evidence": [of_register["control"], 1],
         "register_riskassessment_export": [of_register["riskassessment"], "md"],
         "register_incident_decide": [of_register["incident"], 1],
@@ -420,6 +464,7 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     who = person(role, store)
     for row in (Risk, RiskAssessment, Mitigation, Control):
         row.objects.filter(pk=of_register[row._meta.model_name]).update(owner=who)
+    type(article).objects.filter(pk=article.pk).update(owner=who)
     client.force_login(who)
     held = granted(role)
     for name, (permissions, method) in ASKS.items():

@@ -9,6 +9,7 @@ from pgvector.django import HalfVectorField
 
 from apps.knowledge.models.articles import Article
 from apps.knowledge.models.search import DIMENSIONS
+from apps.knowledge.querysets import AskedQuerySet, GapQuerySet
 
 
 class Gap(models.Model):
@@ -30,6 +31,8 @@ class Gap(models.Model):
     last_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     reopened = models.PositiveIntegerField(default=0, help_text="How often it turned out not to be answered.")
+
+    objects = GapQuerySet.as_manager()
 
     class Meta:
         ordering = ["-customers", "-last_at"]
@@ -65,6 +68,8 @@ class AskedQuestion(models.Model):
     vector = HalfVectorField(dimensions=DIMENSIONS, null=True, blank=True)
     gap = models.ForeignKey(Gap, models.SET_NULL, null=True, blank=True, related_name="asked")
     asked_at = models.DateTimeField()
+
+    objects = AskedQuerySet.as_manager()
 
     class Meta:
         ordering = ["-asked_at", "-id"]

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.knowledge.models.articles import Article
-from apps.knowledge.querysets import VersionQuerySet
+from apps.knowledge.querysets import FeedbackQuerySet, VersionQuerySet
 
 
 class ArticleVersion(models.Model):
@@ -140,6 +140,8 @@ class ArticleFeedback(models.Model):
     comment = models.TextField(blank=True, help_text="Redacted.")
     visitor = models.CharField(max_length=64, help_text="A keyed hash of the visitor's session, never who it is.")
     given_at = models.DateTimeField()
+
+    objects = FeedbackQuerySet.as_manager()
 
     class Meta:
         ordering = ["-given_at", "-id"]
