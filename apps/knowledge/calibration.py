@@ -199,16 +199,17 @@ def calibrate(
         raise TooFewQuestions
     model = model_in_use()
     by_words = look(questions, reader, None, told=told)
-    by_both = look(questions, reader, model, told=told) if model else by_words
-    judged = judge(by_both)
+    by_both = look(questions, reader, model, told=told) if model else []
+    judged = judge(by_both or by_words)
+    former = learn.Calibration.model_validate(current_settings().calibration)
     answer_at, _ = learn.threshold(judged.sure, judged.right, max_wrong=max_wrong)
     choose_at = judged.choose_at(answer_at)
     facts = {
         "answer_at": round(answer_at, 4),
         "choose_at": round(choose_at, 4),
         "calibration": {
-            "vectors": learn_weights(by_both).model_dump(),
-            "words": learn_weights(by_words).model_dump(),
+            "vectors": _learnt(by_both, former.vectors).model_dump(),
+            "words": _learnt(by_words, former.words).model_dump(),
         },
         "model": model.name if model else "",
         "metrics": judged.metrics(answer_at) | {"max_wrong": max_wrong, "features": list(FEATURES)},
@@ -217,6 +218,15 @@ def calibrate(
         "created_at": now,
     }
     return _new_version(facts, actor)
+
+
+def _learnt(seen: Sequence[Seen], former: learn.Weights) -> learn.Weights:
+    """What these questions teach, or what held so far: among few articles words alone often find only one, and teach
+    nothing about the order. That the questions are enough for the way that decides was seen when they were judged."""
+    try:
+        return learn_weights(seen)
+    except TooFewQuestions:
+        return former
 
 
 @transaction.atomic

@@ -57,6 +57,7 @@ def begin_change(now: datetime) -> IndexBuild | None:
 
     A change to a model that is no longer wanted is given up. Where no vectors answer yet, the wanted ones do at once.
     """
+    SearchIndex.objects.get_or_create(pk=1)
     SearchIndex.objects.filter(model="").update(model=wanted(), model_since=now)
     running = IndexBuild.objects.filter(kind=IndexBuild.Kind.VECTORS, state=IndexBuild.State.RUNNING)
     needed = not SearchIndex.objects.filter(model=wanted()).exists()

@@ -14,8 +14,9 @@ from apps.knowledge.answers import answer
 from apps.knowledge.models import AskedQuestion, Gap
 from apps.knowledge.refusals import NotAllowed, WrongState
 from apps.knowledge.search import passages
+from apps.knowledge.search.embedding import DELIVERED, EmbeddingFailed
 from apps.knowledge.search.retrieve import Reader
-from tests.knowledge.factories import NOW, CategoryFactory, PersonFactory, VersionFactory, published
+from tests.knowledge.factories import NOW, CategoryFactory, PersonFactory, VersionFactory, moved, published
 
 pytestmark = pytest.mark.django_db
 GIFTS = ["Do you sell gift cards?", "can I buy a gift card", "Is there a gift card I can buy here?"]
@@ -94,5 +95,42 @@ def test_without_the_model_questions_wait(monkeypatch: pytest.MonkeyPatch) -> No
     ask(GIFTS[0])
     with monkeypatch.context() as patch:
         patch.setattr(gaps, "model_in_use", lambda: None)
+        assert gaps.collect() == 0
+    assert gaps.collect() == 1
+
+
+def test_a_closed_gap_opens_again_when_its_article_is_taken_down() -> None:
+    for text in GIFTS:
+        ask(text)
+    gaps.collect()
+    version = published(VersionFactory.create(title="Do you sell gift cards?", body="Yes, from 10 EUR."))
+    passages.index([version.article_id])
+    assert gaps.recheck(NOW) == 1
+    assert gaps.recheck(NOW) == 0
+    assert Gap.objects.get().state == "closed"
+    moved(version, "archived")
+    passages.index([version.article_id])
+    gaps.recheck(NOW + timedelta(days=1))
+    assert Gap.objects.values_list("state", "reopened", "closed_at").get() == ("open", 1, None)
+
+
+def test_gaps_of_a_former_model_go_on_with_the_new_one() -> None:
+    for text in GIFTS:
+        ask(text, customer="ann")
+    gaps.collect()
+    Gap.objects.update(model="former", centre=[0.05] * 384)
+    ask("do you have gift cards", customer="bob")
+    assert gaps.collect() == 1
+    assert Gap.objects.values_list("questions", "customers", "model").get() == (4, 2, DELIVERED)
+
+
+def test_a_model_that_fails_lets_questions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(texts: object) -> None:
+        raise EmbeddingFailed("out of order")
+
+    fails.name = DELIVERED  # type: ignore[attr-defined]
+    ask(GIFTS[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(gaps, "model_in_use", lambda: fails)
         assert gaps.collect() == 0
     assert gaps.collect() == 1

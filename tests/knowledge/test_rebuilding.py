@@ -14,11 +14,15 @@ import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
+from kombu.exceptions import OperationalError as BrokerDown
 
 from apps.knowledge import rebuilding
 from apps.knowledge.answers import MODEL_FAILED, OTHER_MODEL, Outcome, answer
 from apps.knowledge.calibration import current_settings
-from apps.knowledge.indexing import build_more, index_left
+from apps.knowledge.indexing import build_more, index_after_commit, index_articles, index_left
 from apps.knowledge.models import (
     AnswerSettings,
     Article,
@@ -35,6 +39,7 @@ from apps.knowledge.search import embedding, passages
 from apps.knowledge.search.embedding import DELIVERED, DIMENSIONS, EmbeddingFailed, Vectors
 from apps.knowledge.search.in_use import model_in_use
 from apps.knowledge.search.retrieve import Reader
+from apps.knowledge.tasks import complete_index
 from tests.knowledge.factories import NOW, VersionFactory, published
 
 pytestmark = pytest.mark.django_db
@@ -349,3 +354,28 @@ def test_a_lost_index_task_is_made_good(
     assert ask("where is my parcel").hits == ()  # type: ignore[attr-defined]
     assert index_left() == 1
     assert ask("where is my parcel").hits[0].version == live[0].pk  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_published_while_valkey_is_down_is_live_and_indexed_by_the_next_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise BrokerDown("Valkey is down")
+
+    monkeypatch.setattr(index_articles, "apply_async", down)
+    version = published(VersionFactory.create(title=TITLES[0]))
+    with transaction.atomic():
+        index_after_commit(version.article_id)  # as publishing does
+    assert not Passage.objects.exists()
+    assert complete_index.apply().get() == 1
+    assert ask().hits[0].version == version.pk  # type: ignore[attr-defined]
+
+
+@settings_of(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(text=st.text(max_size=1_200))
+def test_any_text_is_answered_by_something_and_never_by_what_is_internal(live: list[ArticleVersion], text: str) -> None:
+    Article.objects.filter(pk=live[1].article_id).update(audience="internal")
+    said = answer(text, reader=Reader(), source="api", now=NOW, keep=False)
+    assert 0 <= said.confidence <= 1
+    assert live[1].pk not in [hit.version for hit in said.hits]

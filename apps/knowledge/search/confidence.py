@@ -123,7 +123,7 @@ def calibration_error(confidences: Sequence[float], right: Sequence[bool], *, bi
 
 
 def threshold(confidences: Sequence[float], right: Sequence[bool], *, max_wrong: float) -> tuple[float, float]:
-    """The lowest confidence from which at most a share of what is answered is wrong.
+    """The lowest confidence from which at most a share of what is answered is wrong; equal ones are answered together.
 
     Args:
         max_wrong: share of wrong ones among those answered, 0 to 1.
@@ -132,8 +132,9 @@ def threshold(confidences: Sequence[float], right: Sequence[bool], *, max_wrong:
         the threshold, and the share of all questions that is answered with it; (1.0, 0.0) if none is good enough.
     """
     order = np.argsort(confidences)[::-1]
+    sure = np.array(confidences, float)[order]
     wrong = np.cumsum(~np.array(right, bool)[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(wrong <= max_wrong)
+    good = np.flatnonzero((wrong <= max_wrong) & (np.append(sure[1:], -1.0) < sure))
     if not len(good):
         return 1.0, 0.0
-    return float(np.array(confidences)[order][good[-1]]), float((good[-1] + 1) / len(order))
+    return float(sure[good[-1]]), float((good[-1] + 1) / len(order))

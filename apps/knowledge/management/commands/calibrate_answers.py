@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from apps.core.errors import DomainError
 from apps.knowledge.calibration import calibrate, read_labelled
+from apps.knowledge.search.embedding import EmbeddingFailed
 
 
 class Command(BaseCommand):
@@ -42,6 +43,8 @@ class Command(BaseCommand):
                 )
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{options['file']} cannot be read: {error}") from None
+        except EmbeddingFailed as error:
+            raise CommandError(f"The embedding model failed: {error}") from None
         except DomainError as error:
             raise CommandError(f"{error.code}: {error.message} {error.fields or ''}".strip()) from None
         self.stdout.write(
