@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,3 +90,16 @@ def test_pages_of_other_origins_load_the_widget_and_nothing_else(client: Client,
 
     assert answer.status_code == 200
     assert answer["Cross-Origin-Resource-Policy"] == policy
+
+
+def test_the_identity_that_the_guide_signs_is_taken(settings: Any) -> None:
+    guide = (Path(settings.BASE_DIR) / "docs" / "chat-embed.md").read_text()
+    example = re.search(r"\nPython:\n\n((?:    .*\n|\n)+)", guide)
+    assert example
+    names: dict[str, Any] = {}
+    exec(dedent(example[1]), names)
+    user = SimpleNamespace(pk=7, email="ada@example.com", get_full_name=lambda: "Ada Å. Berg")
+
+    who = identity.read("secret", names["chat_identity"](user, "secret"), timezone.now())
+
+    assert (who.id, who.name, who.email) == ("7", "Ada Å. Berg", "ada@example.com")
