@@ -96,7 +96,8 @@ def index(articles: Sequence[int]) -> int:
         PassageVector.objects.bulk_create(rows, batch_size=1_000)
         _write_words([passage.pk for _, passage in kept])
         change = {"generation": F("generation") + 1, "passages": F("passages") + len(kept) - gone}
-        SearchIndex.objects.update(**change)
+        if not SearchIndex.objects.update(**change):  # a table that was emptied with all others heals itself
+            SearchIndex.objects.get_or_create(pk=1, defaults={"generation": 1, "passages": Passage.objects.count()})
     return len(kept)
 
 
