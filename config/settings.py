@@ -265,7 +265,7 @@ MIGRATION_MODULES = {"knox": None}  # its own table of tokens would stand there 
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "rd_"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Riskdesk API",
-    "DESCRIPTION": "Action cards, risk flags, tickets, risk scores of subscriptions, the risk register, and the facts behind them.",
+    "DESCRIPTION": "Action cards, risk flags, tickets, risk scores of subscriptions, the risk register, articles, and the facts behind them.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],

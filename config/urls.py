@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/", include("apps.escalation.urls")),
     path("api/", include("apps.register.urls")),
     path("api/", include("apps.subscriptions.urls")),
+    path("api/", include("apps.knowledge.urls")),
     path("api/", include("apps.core.api_urls")),
     path("help/images/<int:pk>-<slug:digest>", show_image, name="article_image"),
     path("admin/chat/desk/", include("apps.chat.desk.urls")),

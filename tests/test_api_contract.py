@@ -33,6 +33,7 @@ from apps.subscriptions.models import RecalculationRun
 from tests.actions.factories import NOW, CardFactory, example_executor, example_rule
 from tests.core.factories import PASSWORD, person
 from tests.escalation.factories import raised, ticket
+from tests.knowledge.factories import VersionFactory, published
 from tests.register.desk import an_acceptance
 from tests.register.factories import a_control, a_mitigation, a_risk
 from tests.subscriptions.factories import ApprovalFactory, BalanceFactory, RenewalAttemptFactory, SubscriptionFactory
@@ -99,6 +100,7 @@ TESTED = {
     "POST /api/risks/{risk_id}/mitigations", "POST /api/acceptances/{acceptance_id}/decide",
     "GET /api/mitigations/{mitigation_id}", "PATCH /api/mitigations/{mitigation_id}", "GET /api/controls",
     "POST /api/controls/{control_id}/attestations", "GET /api/assessments",
+    "GET /api/knowledge/search", "GET /api/knowledge/articles/{slug}", "POST /api/knowledge/answer",
     "GET /api/reminders/status", "GET /api/cards/", "GET /api/cards/{id}/",
     *(f"POST /api/cards/{{id}}/{name}/" for name in ("approve", "dismiss", "escalate", "note", "retry", "roll-back")),
     "GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{token_id}",
@@ -150,6 +152,7 @@ MADE: dict[str, Callable[[], list[str]]] = {
     "acceptance_id": lambda: [*[str(an_acceptance().pk) for _ in range(3)], "999999"],
     "mitigation_id": lambda: [*[str(a_mitigation(a_risk()).pk) for _ in range(3)], "999999"],
     "control_id": lambda: [*[str(a_control().pk) for _ in range(3)], "999999"],
+    "slug": lambda: [published(VersionFactory.create()).article.slug] * 3 + ["nowhere"],
     "flag_id": lambda: [*[str(raised(level=level).pk) for level in (2, 3, 5)], "999999"],
 }
 

@@ -121,12 +121,23 @@ def often(reader: Reader) -> tuple[Link, ...]:
     return tuple(link(found[pk]) for pk in order if pk in found)[:OFTEN]
 
 
+def version_at(slug: str, reader: Reader) -> ArticleVersion | None:
+    """The live version of the article of an address, or None if this reader has none there."""
+    found: ArticleVersion | None = (
+        live(reader).select_related("article__category", "reviewer").filter(article__slug=slug).first()
+    )
+    return found
+
+
+def rendered(version: ArticleVersion) -> Document:
+    """A version's body as it stands on its page."""
+    return document(version.body, pictures=PICTURES)
+
+
 def article_page(slug: str, reader: Reader) -> ArticlePage | None:
-    """The article of an address, or None if this reader has none there."""
-    version = live(reader).select_related("article__category", "reviewer").filter(article__slug=slug).first()
-    if version is None:
-        return None
-    return ArticlePage(version, document(version.body, pictures=PICTURES), related(version, reader))
+    """All that the page of an article shows, or None if this reader has none there."""
+    version = version_at(slug, reader)
+    return None if version is None else ArticlePage(version, rendered(version), related(version, reader))
 
 
 def moved_to(slug: str, reader: Reader) -> str:
