@@ -12,7 +12,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.views.decorators.csrf import ensure_csrf_cookie
 
 from apps.chat import live, readings
 from apps.chat.binding import TALK, VIEW, called, seen_by
@@ -26,11 +25,11 @@ from apps.chat.refusals import ConversationNotFound
 from apps.core.models import User
 from apps.core.numbers import whole
 
+SCRIPTS = tuple(f"chat/desk{part}.js" for part in ("-base", "-live", "-list", "-talk", "-write", "-side", "-pick", ""))
 QUERY = 100
 """Characters of a search."""
 
 
-@ensure_csrf_cookie
 def page(request: HttpRequest, public_id: UUID | None = None) -> HttpResponse:
     """The page; which conversation is open stands in its address, what it shows is asked for by its script."""
     if not request.user.has_perm(VIEW):
@@ -41,6 +40,7 @@ def page(request: HttpRequest, public_id: UUID | None = None) -> HttpResponse:
         "open": public_id or "",
         "may_talk": request.user.has_perm(TALK),
         "missing": MISSING.items(),
+        "scripts": SCRIPTS,
     }
     return TemplateResponse(request, "chat/desk.html", context)
 
