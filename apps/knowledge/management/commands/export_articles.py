@@ -1,0 +1,52 @@
+"""``manage.py export_articles``: articles as files."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.knowledge.exchange import Paper, as_csv, as_json, as_markdown, papers
+from apps.knowledge.models import Article
+
+
+class Command(BaseCommand):
+    help = (
+        "Write articles to a folder as Markdown files with front matter, or to one .csv or .json file: what is live, in the form "
+        "that import_articles reads. Pictures are not written; their addresses stay in the text."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path)
+        parser.add_argument("--category", help="Only those of a category, by its slug.")
+        parser.add_argument("--drafts", action="store_true", help="Also articles of which nothing is live yet.")
+
+    def handle(self, *, path: Path, category: str | None, drafts: bool, **_: Any) -> None:
+        articles = Article.objects.kept().select_related("category", "owner").prefetch_related("reviewers", "questions")
+        if category:
+            articles = articles.filter(category__slug=category)
+        found = list(papers(articles.order_by("slug"), drafts=drafts))
+        try:
+            _write(path, found)
+        except OSError as error:
+            raise CommandError(f"cannot_write: {path}: {error.strerror}") from None
+        self.stdout.write(f"{len(found)} articles written to {path}.")
+
+
+def _write(path: Path, found: list[Paper]) -> None:
+    if path.suffix in (".csv", ".json"):
+        _put(path, as_csv(found) if path.suffix == ".csv" else as_json(found))
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    for paper in found:
+        _put(path / f"{paper.slug}.md", as_markdown(paper))
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
