@@ -14,10 +14,10 @@ urlpatterns = [
     path("", include("apps.knowledge.centre.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
+    path("api/", include("apps.subscriptions.urls")),  # asked the most, and addresses are searched from the first on
     path("api/", include("apps.actions.urls")),
     path("api/", include("apps.escalation.urls")),
     path("api/", include("apps.register.urls")),
-    path("api/", include("apps.subscriptions.urls")),
     path("api/", include("apps.knowledge.urls")),
     path("api/", include("apps.core.api_urls")),
     path("help/images/<int:pk>-<slug:digest>", show_image, name="article_image"),
