@@ -31,6 +31,8 @@ _TAGS = {
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"scope"}}
 _CLASSES = {"td": {"num", "centre"}, "th": {"num", "centre"}, "div": {"table-wrap"}}
 _SCHEMES = {"http", "https", "mailto"}
+_SCROLLING = ("pre", 'div class="table-wrap"')
+"""What may be wider than a page, and has to be reached by keys to be scrolled."""
 _HEADINGS = {f"h{level}" for level in range(1, 7)}
 _ALIGNED = {"text-align:right": "num", "text-align:center": "centre"}
 
@@ -84,7 +86,10 @@ def document(text: str, *, under: int = 1, pictures: str = "") -> Document:
     env = {"under": under + 1 - first, "headings": headings, "anchors": Counter[str](), "pictures": pictures}
     html = parser.renderer.render(tokens, parser.options, env)
     attributes = _ATTRIBUTES | {name: {"id"} for name in _HEADINGS} | {"img": {"src", "alt", "loading"}}
-    return Document(_clean(html, tags=_TAGS | {"img"}, attributes=attributes), tuple(headings))
+    clean = _clean(html, tags=_TAGS | {"img"}, attributes=attributes)
+    for box in _SCROLLING:  # text never has these, as its brackets are written otherwise
+        clean = SafeString(clean.replace(f"<{box}>", f'<{box} tabindex="0">'))
+    return Document(clean, tuple(headings))
 
 
 def _clean(html: str, *, tags: set[str], attributes: dict[str, set[str]]) -> SafeString:

@@ -96,6 +96,13 @@ def test_a_document_tells_its_headings_and_begins_below_its_title() -> None:
     assert len({heading.anchor for heading in many}) == 5_000
 
 
+def test_what_scrolls_in_a_document_is_reached_by_keys() -> None:
+    html = document("```\n<pre>\n```\n\n| a |\n|---|\n| b |").html
+    assert '<pre tabindex="0"><code>&lt;pre&gt;\n</code></pre>' in html
+    assert '<div class="table-wrap" tabindex="0"><table>' in html
+    assert "tabindex" not in rendered("```\nx\n```")
+
+
 def test_a_document_shows_our_pictures_alone() -> None:
     html = document('![a "b" *c*](/pictures/x.png) ![d](https://example.com/y.png)', pictures=OURS).html
     assert '<img src="/pictures/x.png" alt="a &quot;b&quot; c" loading="lazy">' in html

@@ -72,7 +72,7 @@ ALLOWED = {
     "h1", "h2", "h3", "h4", "h5", "h6", "p", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "s", "a", "hr",
     "br", "table", "thead", "tbody", "tr", "th", "td", "div", "img",
 }  # fmt: skip
-ATTRIBUTES = {"href", "title", "rel", "class", "id", "src", "alt", "loading", "scope", "start"}
+ATTRIBUTES = {"href", "title", "rel", "class", "id", "src", "alt", "loading", "scope", "start", "tabindex"}
 
 
 class Reader(HTMLParser):
