@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
-from apps.core.scope import scope_ids_of, sees_every_scope
+from apps.core.scope import in_scope, scope_ids_of, sees_every_scope
 
 if TYPE_CHECKING:
-    from apps.chat.models import Conversation, Event
+    from apps.chat.models import ChatSite, Conversation, Event, Visitor
     from apps.core.models import User
+
+
+class ChatSiteQuerySet(models.QuerySet["ChatSite"]):
+    def visible_to(self, user: User) -> ChatSiteQuerySet:
+        """Those of the person's scopes."""
+        return in_scope(self, user)
+
+
+class VisitorQuerySet(models.QuerySet["Visitor"]):
+    def visible_to(self, user: User) -> VisitorQuerySet:
+        """Those who wrote to a site of the person's scopes."""
+        return in_scope(self, user, "site__scope")
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):

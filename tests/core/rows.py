@@ -12,6 +12,8 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from apps.actions.models import Execution, RuleRun
+from apps.chat.models import ChatPolicyVersion, ChatSite
+from apps.chat.policies import PILOT
 from apps.core import versions
 from apps.core.decisions import Entry, record, system
 from apps.core.models import Delivery, Scope
@@ -81,6 +83,7 @@ from apps.subscriptions.models import (
     Subscription,
 )
 from tests.actions.factories import CardFactory, example_version
+from tests.chat.factories import chat_site, visitor
 from tests.core.factories import UserFactory
 from tests.orders.factories import (
     CustomerFactory,
@@ -222,6 +225,10 @@ def _cluster(scope: Scope) -> Model:
     made = Cluster.objects.create(scope=scope, title="t", reports=2, customers=2, first_at=now, last_at=now)
     Report.objects.create(source=f"rows:{made.pk}", scope=scope, customer="c", text="t", at=now, cluster=made)
     return made
+
+
+def _chat_site(scope: Scope) -> ChatSite:
+    return ChatSite.objects.filter(scope=scope).first() or chat_site(scope)
 
 
 def _endpoint(scope: Scope) -> Endpoint:
@@ -418,6 +425,9 @@ ROWS: dict[str, Make] = {
     "subscriptions.levelcount": _level_count,
     "subscriptions.factorversion": _factor_version,
     "subscriptions.recalculationrun": _recalculation,
+    "chat.chatsite": _chat_site,
+    "chat.chatpolicyversion": lambda scope: versions.current(ChatPolicyVersion, PILOT),
+    "chat.visitor": lambda scope: visitor(_chat_site(scope)),
     "orders.store": _store,
     "orders.customer": lambda scope: CustomerFactory(store=_store(scope)),
     "orders.product": lambda scope: ProductFactory(store=_store(scope)),

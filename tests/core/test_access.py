@@ -37,6 +37,7 @@ OFFERED: dict[str, frozenset[str]] = {
     "core.user": frozenset(VERBS),
     "core.scope": frozenset(VERBS),
     "core.apitoken": frozenset({"view", "delete"}),
+    "chat.chatsite": frozenset({"view", "add", "change"}),
     "orders.store": frozenset({"view", "add", "change"}),
     "subscriptions.subscription": frozenset({"view", "add"}),
     "subscriptions.retrypolicyversion": frozenset({"view", "add"}),
@@ -86,6 +87,8 @@ READ_ONLY = (
     | OF_KNOWLEDGE
     | {
         "knowledge.answersettings",
+        "chat.chatpolicyversion",
+        "chat.visitor",
         "subscriptions.levelcount",
         "subscriptions.recalculationrun",
         "subscriptions.factorversion",
@@ -137,6 +140,10 @@ ASKS: dict[str, tuple[tuple[str, ...], str]] = {
     "actions_actioncard_delete_view": (("actions.view_actioncard",), "post"),
     "actions_actioncard_dashboard": (("actions.view_actioncard",), "get"),
     "actions_rule": (("actions.view_ruleversion",), "get"),
+    "chat_policy": (("chat.view_chatpolicyversion",), "get"),
+    "chat_chatpolicyversion_figures": (("chat.view_rating",), "get"),
+    "chat_visitor_export": (("chat.view_visitor", "chat.view_conversation", "chat.erase_customer"), "post"),
+    "chat_visitor_erase": (("chat.view_visitor", "chat.view_conversation", "chat.erase_customer"), "get"),
     "escalation_cluster_merge": (("escalation.view_cluster", "escalation.change_cluster"), "get"),
     "escalation_cluster_split": (("escalation.view_cluster", "escalation.change_cluster"), "get"),
     "escalation_indicator": (("escalation.view_indicatorversion",), "get"),

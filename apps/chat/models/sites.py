@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from apps.chat.querysets import ChatSiteQuerySet, VisitorQuerySet
 from apps.core.fields import EncryptedTextField
 
 
@@ -42,6 +43,8 @@ class ChatSite(models.Model):
     edition = models.PositiveIntegerField(default=1, help_text="Counts changes, for edits at the same time.")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = ChatSiteQuerySet.as_manager()
+
     class Meta:
         ordering = ["name"]
 
@@ -60,6 +63,8 @@ class Visitor(models.Model):
     created_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     erased_at = models.DateTimeField(null=True, blank=True)
+
+    objects = VisitorQuerySet.as_manager()
 
     class Meta:
         constraints = [
