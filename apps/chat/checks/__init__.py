@@ -1,0 +1,1 @@
+"""Checks of controls over the chat, see docs/checks.md."""
