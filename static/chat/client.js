@@ -103,8 +103,8 @@ export class Client {
 
   stop(error) {
     this.refused = error;
+    this.begun = false;
     this.link.close();
-    clearTimeout(this.timer);
     this.change("refused");
     return false;
   }
@@ -122,9 +122,11 @@ export class Client {
     this.identity = identity || "";
     const now = subject(this.identity);
     if (kept && before && before !== now) this.forget();
-    else if (this.begun && now && (before !== now || this.refused)) {
+    else if (this.refused) {
       this.refused = null;
-      if (await this.renew()) this.link.open();
+      await this.begin();
+    } else if (this.begun && now && before !== now) {
+      await this.renew();
     }
   }
 
@@ -345,7 +347,6 @@ export class Client {
       this.downSince ||= Date.now();
       if (!this.timer && this.begun) this.schedule(500);
     }
-    if (this.link.final) this.stop(new Refusal(403, "not_here", ""));
     this.change("link");
   }
 
@@ -355,6 +356,7 @@ export class Client {
   }
 
   async poll(now = false) {
+    this.timer = null;
     if (!this.begun || this.link.ready || this.polling || !this.api.token) return;
     if (!now && this.link.tries < 2 && Date.now() - this.downSince < SOON) return void this.schedule(500);
     if (Date.now() < (this.pollNotBefore || 0)) return this.schedule(this.pollNotBefore - Date.now());
@@ -370,6 +372,7 @@ export class Client {
       if (answer.last > answer.seq) wait = 0;
     } catch (error) {
       if (error.status === 401) await this.renew();
+      if (error.status === 403 || error.status === 404) return void this.stop(error);
       this.pollFails += 1;
       this.polled = false;
       wait = Math.max(backoff(this.pollFails + 1), error.wait * 1_000);
@@ -377,7 +380,7 @@ export class Client {
     } finally {
       this.polling = false;
     }
-    if (this.link.ready) return;
+    if (this.link.ready || !this.begun) return;
     this.schedule(wait);
     this.change("link");
     if (this.polled) this.flush();

@@ -40,6 +40,17 @@ export class Composer {
     this.grow();
   }
 
+  /** What the bot asks for, if it is one detail: the field says so, and the telephone shows the fitting keys. */
+  asks(form) {
+    const field = (form && form.field) || "";
+    if (this.asked === field) return;
+    this.asked = field;
+    const label = field ? form.label : this.view.words.say("write");
+    const code = field === "code";
+    const facts = { placeholder: label, "aria-label": label, inputmode: code ? "numeric" : field === "contact" ? "email" : "text", autocomplete: code ? "one-time-code" : field === "contact" ? "email" : "off" };
+    for (const [name, value] of Object.entries(facts)) this.text.setAttribute(name, value);
+  }
+
   focus() {
     this.text.focus();
   }

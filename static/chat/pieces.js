@@ -8,8 +8,8 @@ export function nameOf(event, words) {
   return event.name || words.say(event.author);
 }
 
-/** A message of the visitor, the bot or a person; `view` has words, pick(choice) and the file's loader. */
-export function message(event, view, { first, state }) {
+/** A message of the visitor, the bot or a person; `asked`: it gives what the bot asked for. */
+export function message(event, view, { first, asked }) {
   const { words } = view;
   const own = event.author === "customer";
   const who = nameOf(event, words);
@@ -26,8 +26,8 @@ export function message(event, view, { first, state }) {
       event.text && h("div", { class: "bubble", dir: "auto" }, linked(event.text)),
       data.file && file(data.file, view),
       (data.articles || []).map((article) => card(article, words)),
-      own && (data.masked || []).length > 0 && !data.form && masked(data.masked, words),
-      h("p", { class: "state" }, state || ""),
+      own && (data.masked || []).length > 0 && masked(data.masked, words, asked),
+      h("p", { class: "state" }),
     ),
   );
 }
@@ -38,10 +38,10 @@ function face(event, who) {
   return letters ? letters.toLocaleUpperCase() : icon("person");
 }
 
-function masked(kinds, words) {
+function masked(kinds, words, asked) {
   const names = kinds.map(({ kind }) => words.say(`masked.${kind}`));
   const what = new Intl.ListFormat(words.language).format(names);
-  return h("p", { class: "masked" }, icon("shield"), h("span", {}, words.say("masked", { what })));
+  return h("p", { class: "masked" }, icon("shield"), h("span", {}, words.say(asked ? "masked_asked" : "masked", { what })));
 }
 
 function card(article, words) {
@@ -59,24 +59,20 @@ function card(article, words) {
 
 /** Choices under the bot's last words. */
 export function choices(list, view) {
-  const { words, pick } = view;
   return h(
     "li",
     { class: "choices" },
-    h("span", { class: "unseen" }, words.say("choices")),
-    list.map((choice) => h("button", { type: "button", class: "chip", dir: "auto", onclick: () => pick(choice) }, choice.label)),
+    h("span", { class: "unseen" }, view.words.say("choices")),
+    list.map((choice) => h("button", { type: "button", class: "chip", dir: "auto", onclick: () => view.pick(choice) }, choice.label)),
   );
 }
 
 /** A change that is worth a line. Null where it is not. */
 export function note(event, words) {
-  const data = event.data || {};
-  const name = event.name || words.say("agent");
-  let text = event.text;
-  if (event.kind === "handoff") text ||= words.say("state_waiting");
-  else if (event.kind === "assigned") text ||= words.say("state_person", { name });
-  else if (event.kind === "rating") text ||= data.score && words.has(`rate_${data.score}`) ? `${words.say("rate")} ${words.say(`rate_${data.score}`)}` : "";
-  else if (event.kind === "state" && words.has(`state_${data.state}`)) text ||= words.say(`state_${data.state}`, { name });
+  const { what, team, score } = event.data || {};
+  const key = event.kind === "rating" ? "rated" : `what_${what}`;
+  const facts = { name: event.name || words.say("agent"), team, rating: score && words.say(`rate_${score}`) };
+  const text = words.has(key) ? words.say(key, facts) : event.text;
   return text ? h("li", { class: "note" }, h("span", { dir: "auto" }, text)) : null;
 }
 
@@ -196,34 +192,6 @@ export function ending(view) {
   ];
   const send = (form) => view.api.call("end", { helped: Boolean(form.get("helped")) });
   return posting(view, { class: "sheet", "aria-label": words.say("end") }, body, send, () => view.sheet(null));
-}
-
-/** Details that the bot asks for. They go to the outbox like any message. */
-export function details(asked, view) {
-  const { words } = view;
-  const fields = asked.fields.map((field) => {
-    const given = { name: field.name, required: field.required !== false, dir: "auto", value: field.value || "" };
-    let input;
-    if (field.options && field.options.length) {
-      input = h("select", given, field.options.map((one) => h("option", { value: one.value ?? one }, one.label ?? one)));
-    } else {
-      const code = field.type === "code";
-      const type = ["email", "tel", "number"].includes(field.type) ? field.type : "text";
-      input = h("input", { ...given, type, inputmode: code ? "numeric" : null, autocomplete: code ? "one-time-code" : type === "email" ? "email" : "off", maxlength: "300" });
-    }
-    return h("label", {}, h("span", {}, field.label), input);
-  });
-  const submit = (event) => {
-    event.preventDefault();
-    const form = Object.fromEntries(new FormData(event.target));
-    const text = asked.fields.map((field) => `${field.label}: ${form[field.name] ?? ""}`).join("\n");
-    view.client.say(text, { form });
-  };
-  return h(
-    "li",
-    { class: "details" },
-    h("form", { class: "sheet", onsubmit: submit, "aria-label": asked.title || null }, asked.title && h("p", { class: "sheet-title" }, asked.title), fields, h("div", { class: "row" }, h("button", { class: "solid" }, words.say("form_send")))),
-  );
 }
 
 function back(view) {

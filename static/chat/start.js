@@ -2,21 +2,31 @@
 
 import { Client } from "./client.js";
 import { Keep } from "./keep.js";
+import { backoff } from "./wires.js";
 import { View, element } from "./view.js";
 import { Words, choose, direction } from "./words.js";
 
 const BASE = import.meta.url;
 
-/** The site's public settings; null where this page may not have a chat. */
-async function settings(server, site) {
-  try {
-    const answer = await fetch(`${server}/chat/${site}/config`, { credentials: "omit" });
-    if (answer.ok) return await answer.json();
-    if (answer.status === 403 || answer.status === 404) return null;
-  } catch {
-    // Not reachable at the moment: the button is there all the same, and what is written is kept.
+const TRIES = 6;
+
+/**
+ * The site's public settings; null where this page may not have a chat. Browsers do not tell a page that may not from a
+ * server that is away, so a page that never had the chat asks a few times before it shows a button.
+ */
+async function settings(server, site, known) {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    try {
+      const answer = await fetch(`${server}/chat/${site}/config`, { credentials: "omit" });
+      if (answer.ok) return await answer.json();
+      if (answer.status === 403 || answer.status === 404) return null;
+    } catch {
+      if (!tries) console.warn(`Riskdesk chat: no answer, or the site "${site}" does not allow ${location.origin}.`);
+    }
+    if (known) return {}; // what is written is kept until the server is back
+    await new Promise((done) => setTimeout(done, backoff(tries + 2)));
   }
-  return {};
+  return null;
 }
 
 async function look() {
@@ -29,17 +39,17 @@ async function look() {
 /** The page's side of the chat (identify, open, close, forget), or null where there is none. */
 export async function start(options, script) {
   const { server, site } = options;
-  const [config, sheet] = await Promise.all([settings(server, site), look()]);
+  let view = null; // the client has news before there is a view
+  const keep = new Keep(site, server, (name) => view && view.elsewhere(name));
+  const [config, sheet] = await Promise.all([settings(server, site, keep.get("session")), look()]);
   if (!config) {
-    console.warn(`Riskdesk chat: the site "${site}" does not exist or does not allow ${location.origin}.`);
+    console.warn(`Riskdesk chat: there is no site "${site}" for this page.`);
     return null;
   }
   const wished = [options.language, document.documentElement.lang, ...navigator.languages, config.language];
   const language = choose(wished);
   const words = await Words.of(language, BASE);
 
-  let view = null; // the client has news before there is a view
-  const keep = new Keep(site, server, (name) => view && view.elsewhere(name));
   const client = new Client({ server, site, language, identity: options.identity, keep, change: (what) => view && view.changed(what) });
   client.config = { ...client.config, ...config };
   const host = element();

@@ -2,7 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { h, icon, inkOn } from "./dom.js";
-import { choices, day, details, menu, message, nameOf, note, rating, settle } from "./pieces.js";
+import { choices, day, menu, message, nameOf, note, rating, settle } from "./pieces.js";
 
 const NAME = "riskdesk-chat";
 const TOGETHER = 5 * 60_000; // messages of one author within this stand together
@@ -22,7 +22,8 @@ export class View {
     this.build();
     this.colours();
     if (options.theme) this.frame.dataset.theme = options.theme;
-    this.frame.dataset.position = options.position || "end";
+    const fromRight = getComputedStyle(document.body).direction === "rtl";
+    this.frame.dataset.side = fromRight === (options.position === "start") ? "right" : "left";
     if (this.page || client.keep.open) this.open({ quietly: !this.page });
     else if (client.known) client.begin();
     this.draw();
@@ -198,7 +199,7 @@ export class View {
   }
 
   pick(choice) {
-    this.client.say(choice.label, { choice: choice.send });
+    this.client.say(choice.send, { choice: choice.send });
     this.composer.focus();
   }
 
@@ -228,8 +229,9 @@ export class View {
     this.title.textContent = client.config.name || words.say("chat");
     const name = status.assignee_name || words.say("agent");
     const key = { person: "with_person", waiting: "looking", resolved: "ended" }[status.state];
-    this.who.textContent = key ? words.say(key, { name }) : words.say("automated");
-    const face = person ? name.split(/\s+/).map((word) => [...word][0]).slice(0, 2).join("").toLocaleUpperCase() : status.state === "waiting" ? "clock" : "bot";
+    const bot = client.config.has_bot !== false;
+    this.who.textContent = words.say(key || (bot ? "automated" : "team"), { name });
+    const face = person ? name.split(/\s+/).map((word) => [...word][0]).slice(0, 2).join("").toLocaleUpperCase() : status.state === "waiting" ? "clock" : bot ? "bot" : "chat";
     if (this.avatar.dataset.face !== face) {
       this.avatar.dataset.face = face;
       this.avatar.replaceChildren(person ? face : icon(face));
@@ -248,7 +250,9 @@ export class View {
     this.composer.enable(!client.refused);
 
     const parts = [];
-    if (status.open === false && status.state !== "person" && status.state !== "resolved") {
+    if (status.open === false && status.state === "bot" && client.config.has_bot) {
+      if (status.opens_at) parts.push(words.say("back", { when: words.promise(status.opens_at) }));
+    } else if (status.open === false && (status.state === "waiting" || status.state === "bot")) {
       parts.push(words.say("closed"));
       parts.push(status.answer_by ? words.say("answer_by", { when: words.promise(status.answer_by) }) : words.say("leave"));
     } else if (status.state === "waiting") {
@@ -274,7 +278,8 @@ export class View {
         const first = !follows(before, event);
         const state = event === lastOwn ? words.say(client.staffRead >= event.seq ? "got_read" : "sent") : "";
         const stamped = state || !follows(event, list[n + 1]);
-        wanted.push({ key: event.client_id || `e${event.seq}`, mark: `${event.seq}${first}${event.text.length}`, state: stamped ? this.stamp(event, state) : "", make: () => message(event, this, { first }) });
+        const asked = before && before.data && before.data.form;
+        wanted.push({ key: event.client_id || `e${event.seq}`, mark: `${event.seq}${first}${event.text.length}`, state: stamped ? this.stamp(event, state) : "", make: () => message(event, this, { first, asked }) });
         before = event;
       } else if (note(event, words)) {
         wanted.push({ key: `e${event.seq}`, mark: "", make: () => note(event, words) });
@@ -284,8 +289,8 @@ export class View {
     for (const entry of pending) wanted.push(this.pendingItem(entry));
     const last = list.filter((event) => event.kind === "message" || event.kind === "form").at(-1);
     const asks = (last && last.author !== "customer" && !pending.length && status.state !== "resolved" && last.data) || {};
-    if (asks.form) wanted.push({ key: `form${last.seq}`, mark: "", make: () => details(asks.form, this) });
-    else if (asks.choices && asks.choices.length) wanted.push({ key: `choices${last.seq}`, mark: "", make: () => choices(asks.choices, this) });
+    this.composer.asks(asks.form);
+    if (asks.choices && asks.choices.length) wanted.push({ key: `choices${last.seq}`, mark: "", make: () => choices(asks.choices, this) });
     else if (!list.some((event) => event.author === "customer") && !pending.length && quick && quick.length && status.state !== "resolved") {
       wanted.push({ key: "quick", mark: quick.join(), make: () => choices(quick.map((label) => ({ label, send: label })), this) });
     }
@@ -305,7 +310,7 @@ export class View {
     const { words, client } = this;
     const waits = words.say(client.way === "offline" ? "kept" : "sending");
     const make = () => {
-      const node = message({ author: "customer", kind: "message", text: entry.text, data: {} }, this, { first: false });
+      const node = message({ author: "customer", kind: "message", text: entry.text, data: {} }, this, {});
       node.classList.add(entry.failed ? "failed" : "pending");
       if (entry.failed) {
         const why = words.has(`error.${entry.failed}`) ? words.say(`error.${entry.failed}`) : words.say("failed");

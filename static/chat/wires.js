@@ -68,7 +68,6 @@ const LONGEST = 30_000;
 const HELLO = 10_000; // for the server to say "ready"
 const BEAT = 20_000;
 const PATIENCE = 8_000; // for an answer to a ping
-const FINAL = new Set([4403, 4404]); // this page may not, and will not when asked again
 
 /** How long to wait before try number `tries` (from 0); anywhere between a half and the whole of it. */
 export function backoff(tries, random = Math.random) {
@@ -84,7 +83,6 @@ export class Link {
     Object.assign(this, { address, hello, take, tell, unknown });
     this.ready = false;
     this.tries = 0; // failures since it was last ready
-    this.final = false;
     this.notBefore = 0; // what the server asked for
     this.timers = {};
     const wake = () => document.visibilityState === "visible" && this.wake();
@@ -170,13 +168,12 @@ export class Link {
     this.drop();
     this.ready = false;
     this.tries += 1;
-    this.final = FINAL.has(code);
     const asked = code === 4429 || code === 1013 ? (parseFloat(reason) || 30) * 1_000 * (1 + Math.random() / 4) : 0;
-    const drain = code === 1012 ? Math.random() * 2_000 : 0;
+    const drain = code === 1012 ? Math.random() * 2_000 : code === 4403 || code === 4404 ? LONGEST : 0; // HTTP says more
     this.notBefore = Math.max(this.notBefore, Date.now() + asked);
     if (code === 4401) this.unknown();
     const wait = Math.max(backoff(this.tries - 1), drain, this.notBefore - Date.now());
-    if (!this.final) this.after("retry", wait, () => this.attempt());
+    this.after("retry", wait, () => this.attempt());
     this.tell();
   }
 
