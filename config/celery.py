@@ -155,6 +155,21 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="5", minute="20", day_of_week="1"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "chat.answer_due_turns": {
+        "task": "apps.chat.tasks.answer_due_turns",
+        "schedule": 5.0,
+        "options": {"expire_seconds": 4},
+    },
+    "chat.send_codes": {
+        "task": "apps.chat.tasks.send_codes",
+        "schedule": 30.0,
+        "options": {"expire_seconds": 25},
+    },
+    "chat.rescue_waiting": {
+        "task": "apps.chat.tasks.rescue_waiting",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
     "register.run_due_checks": {
         "task": "apps.register.tasks.run_due_checks",
         "schedule": crontab(minute="*/5"),

@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.chat import live
+from apps.chat.bot import hearing, owing
 from apps.chat.models import Conversation, Event
 from apps.chat.refusals import ConversationNotFound, EmptyMessage, MessageTooLong, TurnPassed
 from apps.core.models import User
@@ -64,14 +65,16 @@ def say(
         EmptyMessage, MessageTooLong: of the text.
         TurnPassed: the conversation is not at ``turn`` any more, or a person has it.
     """
-    text, facts = kept(text, data or {})
+    raw, (text, facts) = text, kept(text, data or {})
     conversation = locked(conversation_id)
     if client_id and (before := conversation.events.filter(client_id=client_id).first()):
         return Said(before, repeated=True)
-    if turn is not None and (conversation.turn != turn or conversation.state != Conversation.State.BOT):
+    if turn is not None and (conversation.turn != turn or conversation.state not in owing.TALKING):
         raise TurnPassed
     if author == Event.Author.CUSTOMER:
         spoken_again(conversation, now)
+        if hearing.may_matter(conversation, raw):
+            text, facts = kept(hearing.heard(conversation, raw, now), data or {})
     event = add(
         conversation,
         Event(
@@ -141,15 +144,23 @@ def add(conversation: Conversation, event: Event) -> Event:
     conversation.seq += 1
     conversation.last_event_at = event.at
     changed = ["seq", "last_event_at"]
-    if event.author == Event.Author.CUSTOMER:
+    spoke = event.author == Event.Author.CUSTOMER and event.kind != Event.Kind.RATING
+    if spoke:
         conversation.turn += 1
         conversation.last_customer_at = event.at
         changed += ["turn", "last_customer_at"]
     conversation.save(update_fields=changed)
     event.conversation, event.seq = conversation, conversation.seq
     event.save(force_insert=True)
+    if spoke:
+        add_due(conversation, event.at, event.text)
     hint = live.Hint(
         conversation.public_id, conversation.scope_id, conversation.seq, (event.kind,), conversation.team_id
     )
     transaction.on_commit(partial(live.publish, [hint]))
     return event
+
+
+def add_due(conversation: Conversation, now: datetime, text: str = "") -> None:
+    """Let the bot owe an answer to what the customer just said, if the bot has the conversation; holding the row lock."""
+    owing.owe(conversation, now, text)

@@ -7,6 +7,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.chat import closing, retention, risk
+from apps.chat.bot import handing, turns
+from apps.chat.bot.lookup import proof
 
 logger = structlog.get_logger(__name__)
 
@@ -29,3 +31,45 @@ def forget_chats() -> int:
     done = retention.forget(now=timezone.now())
     logger.info("chats_forgotten", transcripts=done.transcripts, files=done.files, people=done.people)
     return done.transcripts
+
+
+@shared_task(time_limit=60, soft_time_limit=45, expires=60)
+def answer_turn(conversation_id: int) -> None:
+    """Pay the answer that the bot owes in a conversation; while its customer writes, look again a little later."""
+    wait = turns.answer_one(conversation_id, timezone.now())
+    if wait is not None:
+        answer_turn.apply_async([conversation_id], countdown=wait)
+
+
+@shared_task(time_limit=60, soft_time_limit=45, expires=4)
+def answer_due_turns() -> int:
+    """Pay answers whose task was lost, or whose worker died. Returns how many."""
+    done = turns.answer_due(timezone.now())
+    if done:
+        logger.info("turns_recovered", turns=done)
+    return done
+
+
+@shared_task(time_limit=60, soft_time_limit=45, expires=600)
+def send_code(verification_id: int) -> bool:
+    """Mail a one-time code; where there is nothing to prove, nothing is mailed. Returns whether nothing is left to do."""
+    return proof.send(verification_id, timezone.now())
+
+
+@shared_task(time_limit=120, soft_time_limit=100, expires=25)
+def send_codes() -> int:
+    """Mail codes whose task was lost or whose mail failed. Returns how many were tried."""
+    now = timezone.now()
+    waiting = proof.unsent(now)
+    for key in waiting:
+        proof.send(key, now)
+    return len(waiting)
+
+
+@shared_task(time_limit=120, soft_time_limit=100, expires=55)
+def rescue_waiting() -> int:
+    """Make tickets of conversations that wait where nobody will come. Returns how many."""
+    done = handing.rescue(timezone.now())
+    if done:
+        logger.info("conversations_rescued", conversations=done)
+    return done

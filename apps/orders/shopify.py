@@ -13,7 +13,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from apps.core.breaker import Breaker
-from apps.core.http import Client, PermanentFailure, TransientFailure, decoded
+from apps.core.http import Client, PermanentFailure, Policy, TransientFailure, decoded
 from apps.orders.models import Store
 
 API_VERSION = "2026-07"
@@ -56,11 +56,19 @@ class AdminApi:
 
     Args:
         store: with a token; see ``StoreQuerySet.reachable``.
+        timeout: seconds for one attempt.
+        policy: how often and how long it is tried; shorter where somebody waits for it.
         sleep, clock: replaced in tests.
     """
 
     def __init__(
-        self, store: Store, *, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        *,
+        timeout: float = 30.0,
+        policy: Policy | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.budget = Budget()
@@ -69,7 +77,8 @@ class AdminApi:
             "shopify",
             store.api_base_url or f"https://{store.domain}",
             headers={"X-Shopify-Access-Token": store.api_token},
-            timeout=30.0,
+            timeout=timeout,
+            policy=policy,
             # One shop that is down must not stop the others.
             breaker=Breaker(f"shopify:{store.pk}", probe_seconds=35),
             sleep=sleep,

@@ -1,6 +1,6 @@
 """Chat: sites with a widget, visitors and their sessions, conversations and what happened in them."""
 
-from apps.chat.models.bot import BotTurn, Verification
+from apps.chat.models.bot import BotTurn, Dialogue, Verification
 from apps.chat.models.conversations import Conversation, Event, Reading, Upload
 from apps.chat.models.handoffs import Handoff, HandoffRating, Rating
 from apps.chat.models.policies import ChatPolicyVersion
@@ -12,6 +12,7 @@ __all__ = [
     "ChatSession",
     "ChatSite",
     "Conversation",
+    "Dialogue",
     "Event",
     "Handoff",
     "HandoffRating",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from apps.core.fields import EncryptedTextField
+
 
 class BotTurn(models.Model):
     """One answer that the bot owes. The row is the work: a lost task costs a few seconds, not the answer.
@@ -74,6 +76,9 @@ class Verification(models.Model):
     expires_at = models.DateTimeField()
     passed_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True, help_text="No more codes are taken.")
+    coded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its code was made, and mailed if there is something to prove."
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -82,7 +87,37 @@ class Verification(models.Model):
                 fields=["conversation"], condition=Q(ended_at__isnull=True), name="verification_one_open"
             )
         ]
-        indexes = [models.Index(fields=["contact_digest", "-created_at"], name="verification_contact")]
+        indexes = [
+            models.Index(fields=["contact_digest", "-created_at"], name="verification_contact"),
+            models.Index(fields=["reference_digest", "-created_at"], name="verification_reference"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_matter_display()} {'proven' if self.passed_at else 'not proven'}"
+
+
+class Dialogue(models.Model):
+    """What the bot asks for at present: the next customer's message is read as the answer. Deleted when it is through."""
+
+    class Matter(models.TextChoices):
+        NONE = "", "Nothing yet"
+        ORDER = "order", "Where an order is"
+        SUBSCRIPTION = "subscription", "How a subscription stands"
+        HANDOFF = "handoff", "What the team needs to know"
+
+    conversation = models.OneToOneField("chat.Conversation", models.PROTECT, primary_key=True, related_name="dialogue")
+    context = models.PositiveIntegerField()
+    matter = models.CharField(max_length=12, choices=Matter, blank=True)
+    asking = models.CharField(max_length=40, blank=True, help_text="What was asked for, such as contact or code.")
+    known = models.JSONField(default=dict, blank=True, help_text="What was answered so far; never contacts or codes.")
+    heard = EncryptedTextField(
+        blank=True, help_text="JSON of what was written as an answer and must not stand in the transcript."
+    )
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Times in a row that no answer was recognised.")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="dialogue_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.get_matter_display()}: {self.asking}"
