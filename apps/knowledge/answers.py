@@ -14,6 +14,7 @@ from enum import StrEnum
 import structlog
 from django.conf import settings as project
 from django.core.cache import cache
+from django.db import connection
 from redis import RedisError
 
 from apps.core.models import Scope
@@ -21,7 +22,7 @@ from apps.core.redaction import redact
 from apps.knowledge.abuse import noticed
 from apps.knowledge.calibration import current_settings
 from apps.knowledge.metrics import answers_total
-from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Passage, SearchIndex
+from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Passage
 from apps.knowledge.search.confidence import Calibration, confidence, ordered
 from apps.knowledge.search.embedding import EmbeddingFailed
 from apps.knowledge.search.in_use import model_in_use
@@ -144,22 +145,50 @@ def answer(
         keep: whether the question is kept (redacted) with what became of it.
     """
     question = _UNSTORABLE.sub(" ", question)[:LONGEST]
-    settings = current_settings()
-    said = _kept_answer(question, reader, settings)
+    state = _state()
+    said = _kept_answer(question, reader, state)
     answers_total.labels(said.outcome.value, "yes" if said.degraded else "no").inc()
     if not keep:
         return said
-    row = _keep(question, said, reader=reader, source=source, customer=customer, scope=scope, now=now)
+    row = _keep(question, said, state, reader=reader, source=source, customer=customer, scope=scope, now=now)
     return replace(said, asked=row.pk)
 
 
-def _kept_answer(question: str, reader: Reader, settings: AnswerSettings) -> Answer:
-    """The answer to the same question, if the index has not changed since; else a new one."""
-    generation = SearchIndex.objects.values_list("generation", flat=True).first()
-    facts = (" ".join(question.lower().split()), reader, settings.number, generation)
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What an answer depends on beside the question: the settings in force, and the generation of the index."""
+
+    settings: int
+    number: int
+    generation: int | None
+
+
+_STATE = """
+SELECT settings.id, settings.number, (SELECT generation FROM knowledge_searchindex) FROM knowledge_answersettings settings
+ORDER BY settings.model = '' OR coalesce(settings.model = (SELECT model FROM knowledge_searchindex), false) DESC,
+         settings.number DESC LIMIT 1
+"""
+"""The choice is that of :func:`~apps.knowledge.calibration.current_settings`, in one statement for all that is asked again."""
+
+
+def _state() -> _State:
+    with connection.cursor() as cursor:
+        cursor.execute(_STATE)
+        row = cursor.fetchone()
+        if row is None:
+            current_settings()  # makes the first
+            cursor.execute(_STATE)
+            row = cursor.fetchone()
+    return _State(*row)
+
+
+def _kept_answer(question: str, reader: Reader, state: _State) -> Answer:
+    """The answer to the same question, if neither the index nor the settings have changed since; else a new one."""
+    facts = (" ".join(question.lower().split()), reader, state.number, state.generation)
     key = f"knowledge:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
     held = _remembered(key)
     if held is None:
+        settings = AnswerSettings.objects.get(pk=state.settings)
         held = _said(question, _decide(find(question, reader, settings), settings))
         if not held.degraded:  # the next one may be better
             _remember(key, held)
@@ -241,7 +270,15 @@ _OUTCOMES = {
 
 
 def _keep(
-    question: str, said: Answer, *, reader: Reader, source: str, customer: str, scope: Scope | None, now: datetime
+    question: str,
+    said: Answer,
+    state: _State,
+    *,
+    reader: Reader,
+    source: str,
+    customer: str,
+    scope: Scope | None,
+    now: datetime,
 ) -> AskedQuestion:
     return AskedQuestion.objects.create(
         text=redact(question, policy="message").text,
@@ -254,7 +291,7 @@ def _keep(
         versions=[hit.version for hit in said.hits],
         scores=[hit.score for hit in said.hits],
         confidence=said.confidence,
-        settings_id=AnswerSettings.objects.values_list("pk", flat=True).get(number=said.settings),
+        settings_id=state.settings,
         degraded=said.degraded,
         attack=noticed(question, source=source),
         asked_at=now,

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError
 from apps.knowledge import answers
 from apps.knowledge.answers import Answer, Outcome, answer
 from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Question, Synonym
-from apps.knowledge.search import passages
+from apps.knowledge.search import passages, retrieve
 from apps.knowledge.search.retrieve import Reader
 from apps.knowledge.writer import Source
 from tests.core.factories import ScopeFactory
@@ -232,3 +232,15 @@ def test_who_was_not_helped_says_so_once(shop: dict[str, ArticleVersion]) -> Non
     assert answers.unhelpful(said.asked)
     assert not answers.unhelpful(said.asked)
     assert AskedQuestion.objects.get(pk=said.asked).outcome == "unhelpful"
+
+
+@pytest.mark.parametrize("vectors", [True, False])
+def test_words_that_are_everywhere_are_sought_only_beside_others(
+    shop: dict[str, ArticleVersion], monkeypatch: pytest.MonkeyPatch, vectors: bool
+) -> None:
+    monkeypatch.setattr(retrieve, "SCANNED", 0)
+    monkeypatch.setattr(retrieve, "SCANNED_ALONE", 0)
+    if not vectors:
+        monkeypatch.setattr(answers, "model_in_use", lambda: None)
+    assert ask("how do i change my password").hits[0].version == shop["How do I change my password?"].pk
+    assert ask("password").degraded == ("" if vectors else answers.WITHOUT_VECTORS)

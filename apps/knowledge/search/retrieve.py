@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -22,8 +23,9 @@ NEAR, SHARING = 40, 40
 """Passages that each way brings."""
 ARTICLES = 30
 """Articles that are looked at closely."""
-SCANNED = 3_000
-"""A question's words are sought from the rarest on, until so many passages would be read."""
+SCANNED, SCANNED_ALONE = 1_500, 3_000
+"""A question's words are sought from the rarest on, until so many passages would be read (more, where words are all there
+is); if already the rarest is in more, only with another word beside it."""
 EF_SEARCH = 80
 """How wide the vectors' index searches: at 80 it missed less than one of a hundred nearest."""
 LIKE = 0.45
@@ -47,7 +49,7 @@ class Reader:
     language: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Words:
     """A question's stems with their weights (inverse passage frequency), the rarest first; and those nobody uses.
 
@@ -60,10 +62,19 @@ class Words:
     meant: dict[str, dict[str, float]]
     unknown: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def total(self) -> float:
         """What all of the question's words weigh, those that nobody uses included."""
         return sum(self.weights.values())
+
+    @cached_property
+    def meaning(self) -> dict[str, list[tuple[str, float]]]:
+        """For each stem of a passage the words of the question that it counts as, with how much."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        for word, stems in self.meant.items():
+            for stem, share in stems.items():
+                found.setdefault(stem, []).append((word, share))
+        return found
 
 
 @dataclass(slots=True)
@@ -125,13 +136,13 @@ _NEAR = f"""
 """  # noqa: S608 - only constants of this module
 _SHARING = f"""
     SELECT article_id, row_number() OVER (ORDER BY weight DESC, length) AS place FROM (
-        SELECT passage.article_id, length(passage.words) AS length,
-               (SELECT sum(weight) FROM unnest(%(stems)s::text[], %(weights)s::float[]) asked(stem, weight)
-                WHERE passage.words @@ quote_literal(asked.stem)::tsquery) AS weight
+        SELECT passage.article_id, length(passage.words) AS length, {{weight}} AS weight
         FROM knowledge_passage passage
         WHERE passage.words @@ %(rare)s::tsquery AND {_MAY}
         ORDER BY weight DESC, length LIMIT %(sharing)s) found
 """  # noqa: S608
+_HAS = "CASE WHEN passage.words @@ %(stem{n})s::tsquery THEN %(weight{n})s ELSE 0 END"
+"""A constant query each, which is read once; of a list it would be read for each passage again."""
 _LOOK = """
 WITH found AS ({ways}),
 chosen AS (SELECT article_id FROM found GROUP BY article_id ORDER BY min(place), article_id LIMIT %(articles)s)
@@ -215,21 +226,23 @@ def _weigh(candidate: Candidate, passage: int, kind: str, cosine: float, share: 
 
 def _share(asked: Words, stems: Iterable[str]) -> float:
     """How much of the question's weight of words a passage has."""
-    had = set(stems)
-    weight = sum(
-        weight * max((share for stem, share in asked.meant.get(word, {}).items() if stem in had), default=0.0)
-        for word, weight in asked.weights.items()
-    )
-    return weight / asked.total if asked.total else 0.0
+    best: dict[str, float] = {}
+    for stem in stems:
+        for word, share in asked.meaning.get(stem, ()):
+            if share > best.get(word, 0.0):
+                best[word] = share
+    return sum(asked.weights[word] * share for word, share in best.items()) / asked.total if asked.total else 0.0
 
 
 def _rows(asked: Words, reader: Reader, model: str, vector: Vectors | None) -> Sequence[tuple[Any, ...]]:
-    rare = _rarest(asked)
+    most = SCANNED if vector is not None else SCANNED_ALONE
+    rare = _rarest(asked, most)
     stems = sorted({stem for meant in asked.meant.values() for stem in meant})
-    ways = [way for way, there in ((_NEAR, vector is not None), (_SHARING, rare)) if there]
+    weight = {stem: asked.weights[word] * s for word, meant in asked.meant.items() for stem, s in meant.items()}
+    sharing = _SHARING.format(weight=" + ".join(_HAS.format(n=n) for n in range(len(stems))) or "0")
+    ways = [way for way, there in ((_NEAR, vector is not None), (sharing, rare)) if there]
     if not ways:
         return []
-    weight = {stem: asked.weights[word] * s for word, meant in asked.meant.items() for stem, s in meant.items()}
     facts: dict[str, Any] = {
         "internal": reader.internal,
         "every_scope": reader.scopes is None,
@@ -241,9 +254,10 @@ def _rows(asked: Words, reader: Reader, model: str, vector: Vectors | None) -> S
         "sharing": SHARING,
         "articles": ARTICLES,
         "stems": stems,
-        "weights": [weight[stem] for stem in stems],
-        "rare": " | ".join(_quoted(stem) for stem in rare),
+        "rare": _sought(rare, stems, asked, most),
     }
+    for n, stem in enumerate(stems):
+        facts |= {f"stem{n}": _quoted(stem), f"weight{n}": weight[stem]}
     look = _LOOK.format(
         ways=" UNION ALL ".join(f"({way})" for way in ways),
         cosine="-(vector.vector <#> %(vector)s::halfvec)" if vector is not None else "NULL",
@@ -258,14 +272,22 @@ def _rows(asked: Words, reader: Reader, model: str, vector: Vectors | None) -> S
         return cursor.fetchall()
 
 
-def _rarest(asked: Words) -> list[str]:
+def _rarest(asked: Words, most: int) -> list[str]:
     """The words to seek by: from the rarest on, until too many passages would have to be read; one in any case."""
     stems = {stem for meant in asked.meant.values() for stem in meant}
     order = sorted(stems, key=lambda stem: asked.counts.get(stem, 0))
     read = accumulate(asked.counts.get(stem, 0) for stem in order)
     return [
-        stem for place, (stem, passages) in enumerate(zip(order, read, strict=True)) if not place or passages <= SCANNED
+        stem for place, (stem, passages) in enumerate(zip(order, read, strict=True)) if not place or passages <= most
     ]
+
+
+def _sought(rare: Sequence[str], stems: Sequence[str], asked: Words, most: int) -> str:
+    """The condition on passages, for ``tsquery``."""
+    if len(rare) == 1 < len(stems) and asked.counts.get(rare[0], 0) > most:
+        others = " | ".join(_quoted(stem) for stem in stems if stem != rare[0])
+        return f"{_quoted(rare[0])} & ({others})"
+    return " | ".join(_quoted(stem) for stem in rare)
 
 
 def _quoted(stem: str) -> str:
