@@ -40,6 +40,8 @@ LONGEST = 1_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 KEPT = 300
 """Seconds that a found answer is kept for the same question of the same kind of reader."""
+_SHAPE = 2
+"""Counts the shapes of :class:`Answer`, so that nothing kept by another release is read."""
 WITHOUT_VECTORS = "Answered without vectors: the embedding model is not there."
 MODEL_FAILED = "Answered without vectors: the embedding model failed."
 OTHER_MODEL = "Answered with thresholds that were calibrated for another embedding model."
@@ -80,6 +82,7 @@ class Answer:
         hits: for an answer its article, for a choice up to :data:`CHOICES`, else none.
         text: what is said: for an answer the article's own words, or those of the writer if it rephrased them; else empty.
         rephrased: whether a model wrote the text.
+        cited: what a model's text rests on, as headings of parts of the article; empty for the article's own words.
         confidence: the probability that the best article answers, 0 to 1.
         settings: number of the :class:`~apps.knowledge.models.AnswerSettings` that decided.
         degraded: what was missing while it was answered, or empty.
@@ -93,6 +96,7 @@ class Answer:
     degraded: str
     text: str = ""
     rephrased: bool = False
+    cited: tuple[str, ...] = ()
     asked: int | None = None
 
 
@@ -185,7 +189,7 @@ def _state() -> _State:
 def _kept_answer(question: str, reader: Reader, state: _State) -> Answer:
     """The answer to the same question, if neither the index nor the settings have changed since; else a new one."""
     facts = (" ".join(question.lower().split()), reader, state.number, state.generation)
-    key = f"knowledge:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
+    key = f"knowledge:{_SHAPE}:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
     held = _remembered(key)
     if held is None:
         settings = AnswerSettings.objects.get(pk=state.settings)
@@ -217,11 +221,12 @@ def _said(question: str, found: Answer) -> Answer:
     hit = found.hits[0]
     write = writer()
     if write is not None:
-        parts = Passage.objects.filter(version=hit.version, kind=Passage.Kind.BODY).order_by("position")[:SOURCES]
+        parts = list(Passage.objects.filter(version=hit.version, kind=Passage.Kind.BODY).order_by("position")[:SOURCES])
         sources = [Source(number, hit.title, part.text) for number, part in enumerate(parts, 1)]
         written = rephrased(question, sources, write) if sources else None
         if written is not None:
-            return replace(found, text=written.text, rephrased=True)
+            cited = tuple(dict.fromkeys(parts[number - 1].heading for number in written.cited))
+            return replace(found, text=written.text, rephrased=True, cited=cited)
     return replace(found, text=hit.passage)
 
 

@@ -197,6 +197,7 @@ def test_a_writer_may_say_it_in_other_words_if_the_article_supports_them(
     monkeypatch.setattr(answers, "writer", lambda: writes("The tracking page shows where it is [1]."))
     said = ask("where is my parcel")
     assert (said.text, said.rephrased) == ("The tracking page shows where it is.", True)
+    assert said.cited == ("Where is my parcel?",)
 
 
 def test_what_the_article_does_not_support_is_said_in_its_own_words(
