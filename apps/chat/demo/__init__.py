@@ -1,0 +1,1 @@
+"""The demonstration of the chat: a site, and conversations on every stage."""
