@@ -70,7 +70,7 @@ def _step(pk: int, what: str, words: str, speaker: User, at: datetime) -> None:
         say(conversation_id=pk, author=Event.Author.CUSTOMER, text=words, client_id=uuid4(), now=at)
         turns.answer_one(pk, at + THINKS)
     elif what == "take":
-        conversations.take(pk, speaker, None, at)
+        _take(pk, speaker, at)
     elif what == "answer":
         conversations.reply(pk, speaker, text=words, client_id=uuid4(), now=at)
     elif what == "note":
@@ -78,10 +78,19 @@ def _step(pk: int, what: str, words: str, speaker: User, at: datetime) -> None:
     elif what == "resolve":
         conversations.resolve(pk, None, seen_version=None, now=at, resolution=words)
     elif what == "useful":
-        handoff = Conversation.objects.get(pk=pk).handoffs.latest("pk")
-        handoff_ratings.rate(
-            handoff.pk, speaker, useful=words == "yes", missing=[] if words == "yes" else ["order_reference"], now=at
-        )
+        _rate_handoff(pk, speaker, words == "yes", at)
     elif what == "rate":
         score, _, comment = words.partition(" ")
         ratings.rate(conversation_id=pk, score=int(score), comment=comment, now=at)
+
+
+def _take(pk: int, speaker: User, at: datetime) -> None:
+    """Join a conversation; outside the team's hours the bot made a ticket of it, which is opened again then."""
+    ended = Conversation.objects.filter(pk=pk, state=Conversation.State.RESOLVED).exists()
+    (conversations.reopen if ended else conversations.take)(pk, speaker, None, at)
+
+
+def _rate_handoff(pk: int, speaker: User, useful: bool, at: datetime) -> None:
+    taken = Conversation.objects.get(pk=pk).handoffs.filter(accepted_by=speaker).first()
+    if taken is not None:
+        handoff_ratings.rate(taken.pk, speaker, useful=useful, missing=[] if useful else ["order_reference"], now=at)
