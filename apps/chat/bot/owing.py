@@ -27,7 +27,7 @@ _OWE = """
     VALUES (%(conversation)s, %(context)s, %(turn)s, %(seq)s, 'due', %(due)s, 0, '', '', '', %(now)s)
     ON CONFLICT (conversation_id) WHERE state = 'due' DO UPDATE SET
         context = excluded.context, turn = excluded.turn, up_to_seq = excluded.up_to_seq, tries = 0, error = '',
-        due_at = CASE WHEN chat_botturn.created_at > %(now)s - %(pause)s::interval
+        due_at = CASE WHEN chat_botturn.tries = 0 AND chat_botturn.created_at > %(now)s - %(patience)s::interval
             THEN greatest(excluded.due_at, %(later)s) ELSE excluded.due_at END,
         created_at = CASE WHEN chat_botturn.created_at > %(now)s - %(patience)s::interval
             THEN chat_botturn.created_at ELSE excluded.created_at END
@@ -46,7 +46,7 @@ def owe(conversation: Conversation, now: datetime, text: str = "") -> None:
     due = now + (timedelta(0) if _complete(text) else PAUSE)
     values: dict[str, Any] = {
         "conversation": conversation.pk, "context": conversation.context, "turn": conversation.turn,
-        "seq": conversation.seq, "due": due, "later": now + PAUSE, "now": now, "pause": PAUSE, "patience": LONGEST_WAIT,
+        "seq": conversation.seq, "due": due, "later": now + PAUSE, "now": now, "patience": LONGEST_WAIT,
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_OWE, values)

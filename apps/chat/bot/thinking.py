@@ -13,7 +13,7 @@ import structlog
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from apps.chat.bot import answering, asking, hours, intake, smalltalk, wishes
+from apps.chat.bot import answering, asking, hours, intake, signals, smalltalk, wishes
 from apps.chat.bot.handing import hand_off
 from apps.chat.bot.language import base, detected
 from apps.chat.bot.replies import Reply
@@ -78,20 +78,22 @@ def _reply(heard: Heard) -> Reply:
         return asking.of_handoff(heard)
     if not heard.conversation.site.has_bot:
         return handed(Reason.NO_BOT)
-    if reason := _needs_person(heard):
-        return handed(reason)
+    if needed := _needs_person(heard):
+        return handed(*needed)
     if heard.dialogue and heard.dialogue.asking and (step := asking.of_lookup(heard)):
         return step
     return _without_dialogue(heard)
 
 
-def _needs_person(heard: Heard) -> str:
-    """Why a person has to have it at once, or empty."""
+def _needs_person(heard: Heard) -> tuple[str, str] | None:
+    """Why a person has to have it at once, with a line for them."""
+    if sign := signals.risk(heard.text, heard.conversation, heard.now):
+        return Reason.RISK, f"Sign of risk: {sign}."
     if wishes.wants_person(heard.text):
-        return Reason.WISH
+        return Reason.WISH, ""
     if wishes.is_angry(heard.text):
-        return Reason.ANGER
-    return ""
+        return Reason.ANGER, ""
+    return None
 
 
 def handed(reason: str, internal: str = "") -> Reply:
