@@ -20,6 +20,7 @@ ICONS = {
     ActionCard.Kind.REFUND_ANOMALY: "refund",
     ActionCard.Kind.FRAUD_PATTERN: "shield-alert",
     ActionCard.Kind.SUBSCRIPTION_RISK: "retry",
+    ActionCard.Kind.CONTENT: "book",
     ActionCard.Kind.MONITORING: "pulse",
 }
 # Sweeps come every 15 minutes; two missed ones mean that nobody is watching.

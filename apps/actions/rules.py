@@ -30,6 +30,7 @@ Kind = Literal[
     "refund-anomaly-alert",
     "fraud-pattern-alert",
     "subscription-risk-alert",
+    "content-alert",
     "monitoring-alert",
 ]
 Tier = Literal["low", "safety", "policy"]

@@ -21,6 +21,7 @@ class ActionCard(models.Model):
         REFUND_ANOMALY = "refund-anomaly-alert", "Refund anomaly"
         FRAUD_PATTERN = "fraud-pattern-alert", "Fraud pattern"
         SUBSCRIPTION_RISK = "subscription-risk-alert", "Subscription risk"
+        CONTENT = "content-alert", "Content"
         MONITORING = "monitoring-alert", "Monitoring"
 
     class Tier(models.TextChoices):

@@ -1,0 +1,1 @@
+"""Detectors over articles: one rule, one file. Found by discovery; ``manage.py list_rules`` prints them."""
