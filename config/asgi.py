@@ -18,14 +18,17 @@ from django.conf import settings  # noqa: E402
 
 from apps.core.handler import BoundedHandler  # noqa: E402
 from apps.core.sockets import BodyCap, SocketId, no_such_socket  # noqa: E402
-from config.urls import websocket_urlpatterns  # noqa: E402
+from config.urls import public_websocket_urlpatterns, websocket_urlpatterns  # noqa: E402
 
-# The origin is checked before the cookie is believed: browsers send cookies with sockets of foreign pages too.
-sockets = URLRouter([*websocket_urlpatterns, re_path("", no_such_socket)])  # type: ignore[arg-type]  # a view to the stubs, an app to Channels
+# The origin is checked before the cookie is believed: browsers send cookies with sockets of foreign pages too. The sockets
+# of foreign pages stand outside, where there is no cookie to be believed.
+ours = URLRouter([*websocket_urlpatterns, re_path("", no_such_socket)])  # type: ignore[arg-type]  # a view to the stubs, an app to Channels
+guarded = AllowedHostsOriginValidator(AuthMiddlewareStack(ours))
+sockets = URLRouter([*public_websocket_urlpatterns, re_path("", guarded)])
 application = ProtocolTypeRouter(
     {
         "http": BodyCap(BoundedHandler(places=settings.ENV.database_pool_size), settings.MAX_BODY_BYTES),
-        "websocket": SocketId(AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))),
+        "websocket": SocketId(sockets),
     }
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging as levels
 import os
 from pathlib import Path
+from typing import Any
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
@@ -243,6 +244,16 @@ RATE_LIMITS = {
     "help_suggest": "240/minute",
     "help_feedback": "30/5 minutes",
     "desk_user": "900/minute",
+}
+# The same for sockets of chat, counted by each process: so many at once, and so many per second after that. A network is an
+# address, behind which a whole office may sit.
+CHAT_SOCKET_LIMITS: dict[str, Any] = {
+    "messages": (12, 1.0),
+    "frames": (60, 12.0),
+    "network_messages": (200, 30.0),
+    "network_sockets": (120, 10.0),
+    "open_of_network": 400,
+    "open_of_session": 8,
 }
 RATE_LIMIT_PREFIX = "riskdesk:limit"
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from apps.chat.consumers import Customers
 from apps.chat.desk.sockets import desk_sockets
 from apps.knowledge.image_page import show_image
 
@@ -25,8 +26,12 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-# Sockets, by path; each app adds its own.
+# Sockets of staff, by path; each app adds its own. Only pages of this site may open them.
 websocket_urlpatterns: list[URLPattern] = [*desk_sockets]
+# Sockets of other sites' pages, without a cookie; each checks the page's origin itself.
+public_websocket_urlpatterns: list[URLPattern] = [
+    path("ws/chat/<slug:key>/", Customers()),  # type: ignore[arg-type]  # a view to the stubs
+]
 
 handler400 = "apps.core.errors.bad_request"
 handler403 = "apps.core.errors.permission_denied"

@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.chat.models import ChatSite, Conversation
 from apps.chat.saying import LONGEST
+from apps.chat.status import status_of
 
 PING_MS = 25_000
 """A widget sends a ping when it heard nothing for so long; proxies close sockets that say nothing for a minute."""
@@ -29,4 +30,4 @@ def config_of(site: ChatSite) -> dict[str, Any]:
 
 def status_for(conversation: Conversation, now: datetime) -> dict[str, Any]:
     """Who the customer talks to, and how long a person will take."""
-    return {"state": conversation.state}
+    return status_of(conversation, now).data()

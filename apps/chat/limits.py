@@ -8,7 +8,10 @@ gets its share from each of them.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+
+from django.conf import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,34 @@ class Buckets:
         if len(self._kept) >= self.most:  # everybody is busy: the fullest half is let off, so that memory has a bound
             ranked = sorted(self._kept.items(), key=lambda pair: pair[1].left)
             self._kept = dict(ranked[: self.most // 2])
+
+
+class SocketLimits:
+    """What this process takes from one session and from one network; the rates are in ``settings.CHAT_SOCKET_LIMITS``."""
+
+    def __init__(self) -> None:
+        rates = settings.CHAT_SOCKET_LIMITS
+        self.messages, self.frames = Buckets(Rate(*rates["messages"])), Buckets(Rate(*rates["frames"]))
+        self.network_messages = Buckets(Rate(*rates["network_messages"]))
+        self.network_sockets = Buckets(Rate(*rates["network_sockets"]))
+        self.most_of_network, self.most_of_session = rates["open_of_network"], rates["open_of_session"]
+        self._open: Counter[str] = Counter()
+
+    def enter(self, network: str, now: float) -> int:
+        """Count a socket that opens; 0 if it may, otherwise the seconds until another may."""
+        if self._open[network] >= self.most_of_network:
+            return 60
+        if wait := self.network_sockets.wait(network, now):
+            return wait
+        self._open[network] += 1
+        return 0
+
+    def leave(self, network: str) -> None:
+        """A socket that entered is gone."""
+        self._open[network] -= 1
+        if self._open[network] <= 0:
+            del self._open[network]
+
+    def message(self, session: str, network: str, now: float) -> int:
+        """Count a message; 0 if it may pass, otherwise the seconds until the next may."""
+        return self.messages.wait(session, now) or self.network_messages.wait(network, now)

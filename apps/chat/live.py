@@ -46,6 +46,20 @@ class Hint:
     team_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is shown and never stored, such as that somebody is typing.
+
+    Attributes:
+        kind: ``typing``, ``read`` or ``presence``; ``facts`` are what sockets are told.
+    """
+
+    public_id: UUID
+    scope_id: int
+    kind: str
+    facts: Mapping[str, Any]
+
+
 def wire() -> str:
     """The channel that all web processes read. Valkey's channels are common to its databases, so it names ours."""
     return f"rd{database_number(settings.REDIS_URL)}:chat"
@@ -86,22 +100,30 @@ def typing(conversation: Conversation, *, who: str, name: str, on: bool) -> None
         who: ``customer``, ``agent`` or ``bot``.
         name: what the others are shown.
     """
-    _ephemeral(conversation.public_id, conversation.scope_id, "typing", {"who": who, "name": name, "on": on})
+    _ephemeral(conversation, "typing", who=who, name=name, on=on)
 
 
 def read(conversation: Conversation, *, by: str, seq: int) -> None:
     """Tell how far somebody has read: ``customer`` or ``staff``."""
-    _ephemeral(conversation.public_id, conversation.scope_id, "read", {"by": by, "seq": seq})
+    _ephemeral(conversation, "read", by=by, seq=seq)
 
 
-def _ephemeral(public_id: UUID, scope_id: int, kind: str, facts: Mapping[str, Any]) -> None:
-    """Send what is not stored; ``type`` of the groups' message is ``chat.typing`` or ``chat.read``."""
-    news = {"at": public_id.hex, "kind": kind, **facts}
-    message = {"type": f"chat.{kind}", "conversation": public_id.hex, **facts}
-    groups = [(f"chat.{public_id.hex}", message)]
-    if kind == "typing" and facts["who"] == "customer":
-        groups.append((f"desk.{scope_id}", message))
-    _send([news], groups)
+def show(moments: Sequence[Moment], *, sender: str = "") -> None:
+    """Send several moments by one round trip; ``type`` of the groups' message is ``chat.typing`` or ``chat.read``."""
+    news, groups = [], []
+    for each in moments:
+        at = each.public_id.hex
+        news.append({"from": sender, "at": at, "kind": each.kind, **each.facts})
+        message = {"type": f"chat.{each.kind}", "conversation": at, **each.facts}
+        groups.append((f"chat.{at}", message))
+        if each.kind == "typing" and each.facts["who"] == "customer":
+            groups.append((f"desk.{each.scope_id}", message))
+    if news:
+        _send(news, groups)
+
+
+def _ephemeral(conversation: Conversation, kind: str, **facts: Any) -> None:
+    show([Moment(conversation.public_id, conversation.scope_id, kind, facts)])
 
 
 def _send(news: Sequence[Mapping[str, Any]], groups: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
@@ -139,7 +161,7 @@ def view(conversation: Conversation, *, user_id: int, name: str, doing: str = "v
     except valkey.Unavailable:
         hints_lost.inc()
         return
-    _ephemeral(conversation.public_id, conversation.scope_id, "presence", {"user": user_id, "doing": doing})
+    _ephemeral(conversation, "presence", user=user_id, doing=doing)
 
 
 def leave(conversation: Conversation, *, user_id: int) -> None:
@@ -149,7 +171,7 @@ def leave(conversation: Conversation, *, user_id: int) -> None:
     except valkey.Unavailable:
         hints_lost.inc()
         return
-    _ephemeral(conversation.public_id, conversation.scope_id, "presence", {"user": user_id, "doing": "left"})
+    _ephemeral(conversation, "presence", user=user_id, doing="left")
 
 
 def viewers(conversation: Conversation) -> dict[int, dict[str, Any]]:

@@ -43,21 +43,13 @@ def rate(*, conversation_id: int, score: int, comment: str, now: datetime) -> Ra
         conversation=conversation, context=conversation.context, defaults=facts
     )
     kind, author = Event.Kind.RATING, Event.Author.CUSTOMER
-    _add_quietly(conversation, Event(kind=kind, author=author, text=kept, data={"score": score}, at=now))
+    add(conversation, Event(kind=kind, author=author, text=kept, data={"score": score}, at=now))
     return rating
 
 
 def answered_by(conversation: Conversation) -> str:
     """Who had the present context: ``person`` if somebody of the staff spoke in it, else ``bot``."""
     return "person" if conversation.first_response_at or conversation.assignee_id else "bot"
-
-
-def _add_quietly(conversation: Conversation, event: Event) -> None:
-    """Add what a customer did without it being a turn that wants an answer."""
-    turn, spoke = conversation.turn, conversation.last_customer_at
-    add(conversation, event)
-    conversation.turn, conversation.last_customer_at = turn, spoke
-    conversation.save(update_fields=["turn", "last_customer_at"])
 
 
 def end(*, conversation_id: int, helped: bool, now: datetime) -> Conversation:

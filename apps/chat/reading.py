@@ -71,7 +71,7 @@ def news_after(wanted: Mapping[int, int], limit: int = PAGE) -> dict[int, News]:
     for pk, last, state, staff_read, seq, kind, author, text, data, at, client_id, name in rows:
         news = found.setdefault(pk, News([], last, last, state, staff_read))
         if seq is not None:
-            news.events.append(_shown(seq, kind, author, name or "", text, _parsed(data), at, client_id))
+            news.events.append(rendered(seq, kind, author, name or "", text, data, at, client_id))
     for news in found.values():
         if len(news.events) == limit:
             news.seq = news.events[-1]["seq"]
@@ -81,7 +81,7 @@ def news_after(wanted: Mapping[int, int], limit: int = PAGE) -> dict[int, News]:
 def shown(event: Event, *, customer: bool = True) -> dict[str, Any]:
     """An event as it is sent to browsers; staff also see who of them it was and what customers do not."""
     name = (event.user.first_name or event.user.username) if event.user else ""
-    answer = _shown(
+    answer = rendered(
         event.seq, event.kind, event.author, name, event.text, event.data, event.at, event.client_id, customer=customer
     )
     if not customer:
@@ -96,19 +96,25 @@ _FOR_CUSTOMERS = frozenset(
 )  # fmt: skip
 
 
-def _shown(
+def rendered(
     seq: int,
     kind: str,
     author: str,
     name: str,
     text: str,
-    data: dict[str, Any],
+    data: dict[str, Any] | str,
     at: datetime,
     client_id: object,
     *,
     customer: bool = True,
 ) -> dict[str, Any]:
-    facts = {key: value for key, value in data.items() if key in _FOR_CUSTOMERS} if customer else data
+    """The same from an event's columns.
+
+    Args:
+        data: also as the JSON text that Django's cursors give.
+    """
+    known: dict[str, Any] = json.loads(data) if isinstance(data, str) else data
+    facts = {key: value for key, value in known.items() if key in _FOR_CUSTOMERS} if customer else known
     answer: dict[str, Any] = {
         "seq": seq,
         "kind": kind,
@@ -121,10 +127,3 @@ def _shown(
     if client_id is not None and (author == Event.Author.CUSTOMER or not customer):
         answer["client_id"] = str(client_id)
     return answer
-
-
-def _parsed(data: Any) -> dict[str, Any]:
-    """JSON as Django's cursors give it: as text, for its own fields parse it themselves."""
-    if isinstance(data, str):
-        return json.loads(data)
-    return data or {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from apps.chat import live, ratings
-from apps.chat.config import config_of
+from apps.chat.config import config_of, status_for
 from apps.chat.doors import body_of, data_in, for_session, for_site, text_in, uuid_in, whole_in
 from apps.chat.marks import mark
 from apps.chat.models import ChatSession, ChatSite, Conversation, Event
@@ -133,9 +134,7 @@ def _conversation(session: ChatSession) -> Conversation:
     return session.conversation
 
 
-def _status(session: ChatSession, state: str, now: Any) -> dict[str, Any]:
-    from apps.chat.config import status_for
-
+def _status(session: ChatSession, state: str, now: datetime) -> dict[str, Any]:
     conversation = _conversation(session)
     conversation.state = state
     return status_for(conversation, now)

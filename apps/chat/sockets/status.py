@@ -1,0 +1,41 @@
+"""Telling customers who they talk to and how long it takes: after all else, for it is asked of the database apiece."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from apps.chat.config import status_for
+from apps.chat.models import Conversation
+from apps.chat.sockets.lanes import Batches, Lane
+
+if TYPE_CHECKING:
+    from apps.chat.sockets.hub import Room
+
+
+class Statuses:
+    """Statuses that sockets wait for; a room asks once at a time."""
+
+    def __init__(self) -> None:
+        self._asked: set[int] = set()
+        self._batches: Batches[int, dict[str, Any]] = Batches(Lane("status"), _statuses, most=20)
+
+    def ask(self, room: Room) -> None:
+        """Tell a room's sockets how its conversation stands."""
+        if room.pk in self._asked:
+            return
+        self._asked.add(room.pk)
+
+        def told(status: dict[str, Any] | Exception) -> None:
+            self._asked.discard(room.pk)
+            if not isinstance(status, Exception):
+                room.tell("status", **status)
+
+        self._batches.submit(room.pk, told)
+
+
+def _statuses(keys: list[int]) -> list[dict[str, Any] | Exception | None]:
+    now = timezone.now()
+    rows = Conversation.objects.select_related("site", "team", "assignee").in_bulk(keys)
+    return [status_for(rows[key], now) for key in keys]
