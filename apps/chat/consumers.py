@@ -152,7 +152,8 @@ class Visit:
     async def _hello(self) -> tuple[ChatSession, int]:
         """The session that the first frame opens, and the seq that its page has."""
         try:
-            body = await asyncio.wait_for(self._frame(), HELLO_SECONDS)
+            async with asyncio.timeout(HELLO_SECONDS):
+                body = await self._frame()
         except TimeoutError:
             raise Closed(NO_HELLO) from None
         try:

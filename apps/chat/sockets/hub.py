@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
@@ -65,8 +66,8 @@ class Room:
             return
         waiting = [each.sent for each in self.sockets if not each.lags]
         if waiting:
-            self.looking = True
-            self.hub.reads.submit((self.pk, min(waiting)), self._found)
+            self.looking, after = True, min(waiting)
+            self.hub.reads.submit((self.pk, after), partial(self._found, after))
 
     def stored(self, answer: Stored, by: Connection) -> None:
         """Give on what one of its sockets said."""
@@ -98,14 +99,17 @@ class Room:
         for each in self.sockets:
             each.push(frame)
 
-    def _found(self, news: News | Exception) -> None:
+    def _found(self, after: int, news: News | Exception) -> None:
+        """Give on what was read; a socket that came meanwhile and has less than ``after`` waits for the next reading."""
         self.looking = False
         if isinstance(news, Exception):  # the database is away; the sweep looks again
             return
         self.state = news.state
         frames: dict[int, str] = {}
         for each in self.sockets:
-            if each.lags or each.sent >= news.seq:
+            if each.sent < after and not each.lags:
+                self.stale = True
+            if each.lags or not after <= each.sent < news.seq:
                 continue
             if each.sent not in frames:
                 frames[each.sent] = _frame(news, each.sent)
@@ -142,11 +146,13 @@ class Hub:
         self._tasks = [loop.create_task(listen(self)), loop.create_task(self._sweep())]
 
     async def stop(self) -> None:
-        """End the listening; for tests."""
+        """End the listening, and wait for the work that was asked for."""
         for each in self._tasks:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        for work in (self.hellos, self.writes, self.reads, self.marks, self.news, self.statuses.batches):
+            await work.done()
 
     def join(self, connection: Connection) -> None:
         """Let a socket look at its conversation."""
@@ -184,7 +190,9 @@ class Hub:
             room.stored(answer, connection)
             if not answer.repeated:
                 seq = answer.event["seq"]
-                self.news.submit(live.Hint(answer.public_id, answer.scope_id, seq, ("message",), answer.team_id), _ignore)
+                self.news.submit(
+                    live.Hint(answer.public_id, answer.scope_id, seq, ("message",), answer.team_id), _ignore
+                )
 
         connection.in_flight += 1
         self.writes.submit(utterance, answered)
@@ -209,7 +217,8 @@ class Hub:
     async def _sweep(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), BLIND_SWEEP_SECONDS if self.blind else SWEEP_SECONDS)
+                async with asyncio.timeout(BLIND_SWEEP_SECONDS if self.blind else SWEEP_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
             await self._look_around()
 

@@ -112,6 +112,11 @@ class Batches(Generic[Item, Answer]):
         self.submit(item, then)
         return future
 
+    async def done(self) -> None:
+        """Wait until everything that was asked for is answered."""
+        while self._running is not None:
+            await asyncio.wait([self._running])
+
     async def _run(self) -> None:
         try:
             while self._waiting:

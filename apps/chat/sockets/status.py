@@ -19,7 +19,7 @@ class Statuses:
 
     def __init__(self) -> None:
         self._asked: set[int] = set()
-        self._batches: Batches[int, dict[str, Any]] = Batches(Lane("status"), _statuses, most=20)
+        self.batches: Batches[int, dict[str, Any]] = Batches(Lane("status"), _statuses, most=20)
 
     def ask(self, room: Room) -> None:
         """Tell a room's sockets how its conversation stands."""
@@ -32,7 +32,7 @@ class Statuses:
             if not isinstance(status, Exception):
                 room.tell("status", **status)
 
-        self._batches.submit(room.pk, told)
+        self.batches.submit(room.pk, told)
 
 
 def _statuses(keys: list[int]) -> list[dict[str, Any] | Exception | None]:

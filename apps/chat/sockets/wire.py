@@ -37,7 +37,8 @@ async def listen(hub: Hub) -> None:
                 while True:
                     message = await ear.get_message(timeout=QUIET_SECONDS)
                     if message is None:
-                        await asyncio.wait_for(client.ping(), 2)
+                        async with asyncio.timeout(2):
+                            await client.ping()
                     elif message["type"] == "message":
                         _heard(hub, message["data"])
         except (RedisError, OSError, TimeoutError):
