@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from django.utils import timezone
 
+from apps.chat.bot.owing import TALKING
 from apps.chat.config import config_of
 from apps.chat.doors import Body, data_in, parsed, text_in, uuid_in, whole_in
 from apps.chat.limits import SocketLimits
@@ -225,6 +226,8 @@ class Visit:
         if not isinstance(on, bool):
             raise BadRequest
         self.here.show(self.me.room, "typing", who="customer", name=self.name, on=on)
+        if on and self.me.room.state in TALKING:
+            self.here.mark(self.me, "typing", 0)
 
     def _read(self, body: Body) -> None:
         self.here.mark(self.me, "read", whole_in(body, "seq"))

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, connection, transaction
 
+from apps.chat.bot import hearing, owing
 from apps.chat.models import ChatSession, Conversation, Event
 from apps.chat.reading import rendered, shown
-from apps.chat.refusals import BadRequest, ConversationNotFound, SessionOver
-from apps.chat.saying import add_due, kept, say
+from apps.chat.refusals import BadRequest, SessionOver
+from apps.chat.saying import kept, say
 from apps.core.errors import DomainError
 
 CUSTOMER, MESSAGE = Event.Author.CUSTOMER, Event.Kind.MESSAGE
@@ -64,6 +65,7 @@ class Stored:
         event: as it is sent to customers.
         repeated: it was stored before.
         public_id, scope_id, team_id: of its conversation.
+        answer_in: the bot answers it after so many seconds, and a worker is to be told.
     """
 
     event: dict[str, Any]
@@ -71,6 +73,7 @@ class Stored:
     public_id: UUID
     scope_id: int
     team_id: int | None
+    answer_in: float | None = None
 
 
 Answer = Stored | Exception | None
@@ -113,7 +116,7 @@ def _store(batch: Sequence[Utterance]) -> list[Answer]:
                 continue
             elif found := before.get((row.pk, each.client_id)):
                 answers[at] = Stored(found, True, row.public_id, row.scope_id, row.team_id)
-            elif row.state == Conversation.State.RESOLVED:
+            elif row.state == Conversation.State.RESOLVED or hearing.may_matter(row, each.text):
                 slowly.append(at)
             else:
                 row.seq, row.turn = row.seq + 1, row.turn + 1
@@ -132,7 +135,7 @@ def _store(batch: Sequence[Utterance]) -> list[Answer]:
 def _write(
     batch: Sequence[Utterance],
     words: dict[int, tuple[str, dict[str, Any]]],
-    answers: Sequence[Answer],
+    answers: list[Answer],
     new: Sequence[tuple[int, Conversation]],
 ) -> None:
     if not new:
@@ -155,8 +158,12 @@ def _write(
     ]
     with connection.cursor() as cursor:
         cursor.execute(_STORE, [*events, *heads])
+    last = {row.pk: at for at, row in new}
     for row in changed:
-        add_due(row, row.last_event_at)
+        at = last[row.pk]
+        answer = answers[at]
+        assert isinstance(answer, Stored)
+        answers[at] = replace(answer, answer_in=owing.noted(row, row.last_event_at, words[at][0]))
 
 
 def _alone(each: Utterance) -> Answer:
@@ -200,6 +207,3 @@ def _before(utterances: Sequence[Utterance]) -> dict[tuple[int, UUID], dict[str,
         (pk, client_id): rendered(seq, kind, author, "", text, data, at, client_id)
         for pk, client_id, seq, kind, author, text, data, at in rows
     }
-
-
-__all__ = ["Answer", "ConversationNotFound", "Stored", "Utterance", "store"]

@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from apps.chat import live, ratings
+from apps.chat.bot.owing import still_writing
 from apps.chat.config import config_of, status_for
 from apps.chat.doors import body_of, data_in, for_session, for_site, text_in, uuid_in, whole_in
 from apps.chat.marks import mark
@@ -102,6 +103,8 @@ def typing(request: HttpRequest, session: ChatSession) -> JsonResponse:
     if not isinstance(on, bool):
         raise BadRequest
     live.typing(_conversation(session), who="customer", name=session.visitor.name, on=on)
+    if on:
+        still_writing(_conversation(session).pk, timezone.now())
     return JsonResponse({})
 
 

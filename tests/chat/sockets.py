@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync
@@ -91,6 +92,7 @@ def spoken(play: Callable[[], Awaitable[Any]]) -> Any:
 
     lanes.Lane.in_callers_thread = True
     try:
-        return async_to_sync(scene)()
+        with patch("apps.chat.bot.owing.hand_out"):  # no worker is there to answer
+            return async_to_sync(scene)()
     finally:
         lanes.Lane.in_callers_thread = False

@@ -39,10 +39,21 @@ def owe(conversation: Conversation, now: datetime, text: str = "") -> None:
 
     A message that looks complete is due at once; one that does not, or that follows another closely, a little later.
     """
+    seconds = noted(conversation, now, text)
+    if seconds is not None:
+        transaction.on_commit(lambda: hand_out(conversation.pk, seconds), robust=True)
+
+
+def noted(conversation: Conversation, now: datetime, text: str) -> float | None:
+    """The same, without asking a worker, which :func:`hand_out` does after commit.
+
+    Returns:
+        After how many seconds the answer is due; None if the bot owes none.
+    """
     if conversation.state not in TALKING:
-        return
+        return None
     if conversation.state == Conversation.State.WAITING and not _asks(conversation):
-        return
+        return None
     due = now + (timedelta(0) if _complete(text) else PAUSE)
     values: dict[str, Any] = {
         "conversation": conversation.pk, "context": conversation.context, "turn": conversation.turn,
@@ -50,7 +61,7 @@ def owe(conversation: Conversation, now: datetime, text: str = "") -> None:
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_OWE, values)
-    transaction.on_commit(lambda: _hand_out(conversation.pk, (due - now).total_seconds()), robust=True)
+    return (due - now).total_seconds()
 
 
 def _asks(conversation: Conversation) -> bool:
@@ -62,7 +73,8 @@ def _complete(text: str) -> bool:
     return bool(_FINISHED.search(text)) or len(text.split()) > _FEW or text.strip().isdigit()
 
 
-def _hand_out(conversation_id: int, seconds: float) -> None:
+def hand_out(conversation_id: int, seconds: float) -> None:
+    """Ask a worker to answer when it is due; if nobody hears that, the sweep of the due turns finds it."""
     from apps.chat.tasks import answer_turn  # not at the top: the tasks call this module
 
     answer_turn.apply_async([conversation_id], countdown=seconds or None)

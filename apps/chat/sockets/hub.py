@@ -18,8 +18,10 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from django.utils import timezone
+from kombu.exceptions import KombuError
 
 from apps.chat import live
+from apps.chat.bot import owing
 from apps.chat.marks import mark
 from apps.chat.models import ChatSession, Conversation
 from apps.chat.reading import News, news_after
@@ -132,6 +134,7 @@ class Hub:
         self.hellos: Batches[str, ChatSession] = Batches(reading, _hello)
         self.marks: Batches[Mark, Sequence[live.Moment]] = Batches(reading, _mark, most=1_000)
         self.news: Batches[live.Hint | live.Moment, bool] = Batches(telling, self._tell, most=1_000)
+        self.turns: Batches[tuple[int, float], bool] = Batches(Lane("turns"), _hand_out)
         self.statuses = Statuses()
         self.reading = reading
         self.blind = True
@@ -151,7 +154,7 @@ class Hub:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        for work in (self.hellos, self.writes, self.reads, self.marks, self.news, self.statuses.batches):
+        for work in (self.hellos, self.writes, self.reads, self.marks, self.news, self.turns, self.statuses.batches):
             await work.done()
 
     def join(self, connection: Connection) -> None:
@@ -276,11 +279,20 @@ def _hello(tokens: list[str]) -> list[ChatSession | Exception | None]:
     return [found.get(token) or SessionOver() for token in tokens]
 
 
+def _hand_out(turns: list[tuple[int, float]]) -> list[bool | Exception | None]:
+    for pk, seconds in turns:
+        with suppress(KombuError, OSError):  # the sweep of the due turns finds what nobody was told
+            owing.hand_out(pk, seconds)
+    return [True] * len(turns)
+
+
 def _mark(marks: list[Mark]) -> list[Sequence[live.Moment] | Exception | None]:
-    furthest: dict[str, dict[int, int]] = {"got": {}, "read": {}}
+    furthest: dict[str, dict[int, int]] = {"got": {}, "read": {}, "typing": {}}
     for what, pk, seq in marks:
         furthest[what][pk] = max(seq, furthest[what].get(pk, 0))
     moments: list[live.Moment] = []
+    for pk in furthest["typing"]:
+        owing.still_writing(pk, timezone.now())
     if furthest["got"]:
         mark(furthest["got"], "got")
     for row in mark(furthest["read"], "read") if furthest["read"] else []:
