@@ -17,7 +17,16 @@ from apps.escalation.models import Ticket, TicketMessage
 from apps.knowledge import drafts, gaps, reviewing
 from apps.knowledge.calibration import current_settings
 from apps.knowledge.indexing import index_left
-from apps.knowledge.models import AnswerSettings, Article, ArticleFeedback, AskedQuestion, Category, Gap, Synonym
+from apps.knowledge.models import (
+    AnswerSettings,
+    Article,
+    ArticleFeedback,
+    AskedQuestion,
+    Category,
+    Gap,
+    IndexBuild,
+    Synonym,
+)
 from apps.knowledge.refusals import NotAllowed
 from apps.knowledge.replies import replies_to
 from apps.knowledge.thresholds import SettingsChanged, choose_thresholds
@@ -191,7 +200,13 @@ def test_thresholds_are_a_new_version_bound_to_what_was_seen(client: Client, mar
     assert old.status_code == 409
     assert b"settings_changed" in old.content
     assert AnswerSettings.objects.count() == 2
-    assert client.get(f"{BASE}/answersettings/").status_code == 200
+    now = timezone.now()
+    IndexBuild.objects.create(
+        kind="rebuild", total=9, done=4, skipped=1, last_error="Broken.", started_at=now, updated_at=now
+    )
+    listed = client.get(f"{BASE}/answersettings/").content.decode()
+    assert "4 of 9" in listed
+    assert "Broken." in listed
     assert "Replaced" in client.get(f"{BASE}/answersettings/{first.pk}/change/").content.decode()
 
 

@@ -18,7 +18,7 @@ from apps.core.asking import READS, found, page, person
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.core.templatetags.desk import ago, badge
 from apps.knowledge.admin.shared import DASH, OUTCOME_TONES, Outcome, Plain, version_url
-from apps.knowledge.answers import LONGEST, WITHOUT_VECTORS, find
+from apps.knowledge.answers import LONGEST, find
 from apps.knowledge.calibration import current_settings
 from apps.knowledge.models import ArticleFeedback, ArticleVersion, AskedQuestion
 from apps.knowledge.search.retrieve import Reader
@@ -132,7 +132,7 @@ def _said(said: Any, settings: Any) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "sure": percent(said.confidence),
-        "degraded": said.degraded == WITHOUT_VECTORS,
+        "degraded": said.degraded,
         "hits": [
             (versions[one.version], version_url(versions[one.version]), round(score, 3), one)
             for one, score in best

@@ -21,10 +21,11 @@ from apps.knowledge.admin.asked import percent
 from apps.knowledge.admin.forms import ThresholdsForm
 from apps.knowledge.admin.shared import DASH, Plain
 from apps.knowledge.calibration import current_settings
-from apps.knowledge.models import AnswerSettings, Passage, SearchIndex
-from apps.knowledge.search.embedding import embedder
+from apps.knowledge.models import AnswerSettings, IndexBuild, Passage, SearchIndex
+from apps.knowledge.search.in_use import model_in_use
 from apps.knowledge.thresholds import SET, choose_thresholds
 
+BUILD_TONES = {IndexBuild.State.RUNNING: "info", IndexBuild.State.DONE: "ok", IndexBuild.State.GIVEN_UP: "bad"}
 _SHARES = frozenset({"answered", "wrong_of_answered", "calibration_error", "max_wrong"})
 
 
@@ -104,7 +105,7 @@ def _figure(name: str, value: Any) -> str:
 
 def _index() -> dict[str, Any]:
     """What the search reads."""
-    model = embedder()
+    model = model_in_use()
     passages = Passage.objects.count()
     state = SearchIndex.objects.first()
     missing = Passage.objects.exclude(vectors__model=model.name).count() if model else passages
@@ -113,6 +114,8 @@ def _index() -> dict[str, Any]:
         "generation": state.generation if state else 0,
         "model": model.name if model else "",
         "missing": missing,
+        "builds": [(build, BUILD_TONES[IndexBuild.State(build.state)]) for build in IndexBuild.objects.select_related("started_by")[:5]],
+        "now": timezone.now(),
         "state": badge("bad", "No embedding model: words alone") if model is None
         else badge("warn", f"{missing} passages wait for their vectors") if missing
         else badge("ok", "Complete"),
