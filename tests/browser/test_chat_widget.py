@@ -1,0 +1,213 @@
+"""The chat on a page of another origin, under a strict policy, in a real browser against the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
+from playwright.sync_api import Browser, expect
+
+from apps.chat import conversations, live
+from apps.chat.models import ChatSession, ChatSite, Conversation, Rating
+from apps.core.models import User
+from apps.core.roles import Role
+from tests.browser.shop import Shopper, shop
+from tests.chat.factories import chat_site
+from tests.core.factories import ScopeFactory, person
+
+pytestmark = pytest.mark.browser
+
+Visit = Callable[..., Shopper]
+
+
+@pytest.fixture
+def place(site: str) -> Iterator[str]:
+    """The shop, which may carry a chat. Its key is new each time, for the server remembers sites for a while."""
+    made = chat_site(
+        ScopeFactory(), name="Nordlicht", greeting="Hello!", quick_replies=["Where is my order?"], has_bot=False
+    )
+    with shop(site, made.key) as origin:
+        ChatSite.objects.update(allowed_origins=[origin])
+        yield origin
+
+
+@pytest.fixture
+def visit(browser: Browser, place: str) -> Iterator[Visit]:
+    """Come to the shop: ``visit(width=390, theme="dark")``. The test fails if any page broke the policy."""
+    came: list[Shopper] = []
+
+    def make(*, width: int = 1280, theme: str = "light") -> Shopper:
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)  # type: ignore[arg-type]
+        came.append(Shopper(place, context))
+        return came[-1]
+
+    yield make
+    for one in came:
+        one.context.close()
+    assert [complaint for one in came for complaint in one.complaints] == []
+
+
+@pytest.fixture
+def ada(place: str) -> User:
+    return person(Role.SUPPORT_AGENT, ChatSite.objects.get().scope, first_name="Ada", username="ada")
+
+
+def taken_by(user: User) -> Conversation:
+    return conversations.take(Conversation.objects.get().pk, user, None, timezone.now())
+
+
+def replies(user: User, text: str) -> None:
+    conversations.reply(Conversation.objects.get().pk, user, text=text, client_id=uuid4(), now=timezone.now())
+
+
+def serious(shopper: Shopper) -> list[str]:
+    found = Axe().run(shopper.page).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in ("serious", "critical")
+    ]
+
+
+def test_customer_and_agent_talk(visit: Visit, ada: User) -> None:
+    """By keyboard alone, with who it is, typing and reading shown to each other."""
+    shopper = visit()
+    shopper.visit()
+    page = shopper.page
+    page.locator(".launcher").wait_for()
+    assert not ChatSession.objects.exists()  # whoever only looks at the page leaves nothing
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    shopper.sees("Hello!")
+    page.keyboard.type("My card is 4111 1111 1111 1111,")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("where is my parcel?")
+    page.keyboard.press("Enter")
+    shopper.sees("[card number]")
+    shopper.sees("we removed a card number")
+
+    here = taken_by(ada)
+    shopper.sees("You are talking to Ada")
+    conversations.read(here.pk, ada, here.seq)
+    live.read(here, by="staff", seq=here.seq)
+    expect(page.locator(".own .state").last).to_contain_text("Read")
+    live.typing(here, who="agent", name="Ada", on=True)
+    shopper.sees("Ada is typing")
+    replies(ada, "It left us this morning: https://post.example.com/1")
+    expect(page.locator(".typing")).to_be_hidden()
+    expect(page.locator(".bubble a")).to_have_attribute("rel", "noopener noreferrer")
+    assert shopper.said()[0].endswith("[card number],\nwhere is my parcel?")
+    assert serious(shopper) == []
+
+    page.keyboard.press("Escape")
+    expect(page.locator(".panel")).to_be_hidden()
+    replies(ada, "Anything else?")
+    expect(page.locator(".badge")).to_have_text("1")
+    page.keyboard.press("Enter")  # the button has the focus again
+    shopper.sees("Anything else?")
+    expect(page.locator(".badge")).to_be_hidden()
+
+
+def test_nothing_is_lost_without_network_and_over_reloads_and_tabs(visit: Visit, ada: User) -> None:
+    shopper = visit()
+    shopper.opens()
+    shopper.goes("socket")
+    shopper.says("one")
+    shopper.sees("Sent")
+
+    shopper.loses_network()
+    shopper.goes("offline")
+    shopper.says("two")
+    shopper.says("three")
+    shopper.sees("Will be sent when you are connected")
+    taken_by(ada)
+    replies(ada, "meanwhile")
+    shopper.finds_network()
+    shopper.sees("meanwhile")
+    shopper.goes("socket")
+    shopper.sees("Sent")
+    assert shopper.said() == ["one", "meanwhile", "two", "three"]
+
+    shopper.page.locator(".box textarea").fill("a draft")
+    shopper.page.reload()
+    shopper.sees("three")  # and the panel is open
+    assert shopper.said() == ["one", "meanwhile", "two", "three"]
+    expect(shopper.page.locator(".box textarea")).to_have_value("a draft")
+
+    other = shopper.tab()
+    shopper.visit(page=other)
+    other.locator(".launcher").click()
+    shopper.sees("three", other)
+    shopper.says("four")
+    shopper.sees("four", other)
+    assert shopper.said(other) == ["one", "meanwhile", "two", "three", "four"]
+    said = Conversation.objects.get().events.filter(author="customer").values_list("text", flat=True)
+    assert list(said) == ["one", "two", "three", "four"]
+    assert ChatSession.objects.count() == 1
+
+
+def test_polls_while_sockets_fail_and_goes_back(visit: Visit, ada: User) -> None:
+    shopper = visit()
+    shopper.cut_sockets()
+    shopper.opens()
+    shopper.goes("polling")
+    shopper.sees("The connection is slow")
+    shopper.says("Hello?")
+    shopper.sees("Sent")
+    taken_by(ada)
+    replies(ada, "Here I am.")
+    shopper.sees("Here I am.")
+    shopper.sees("You are talking to Ada")
+
+    shopper.cut = False
+    shopper.page.evaluate("window.dispatchEvent(new Event('online'))")
+    shopper.goes("socket")
+    expect(shopper.page.locator(".banner")).to_be_hidden()
+    replies(ada, "And now by socket.")
+    shopper.sees("And now by socket.")
+    assert shopper.said() == ["Hello?", "Here I am.", "And now by socket."]
+
+
+def test_rates_a_conversation_that_has_ended(visit: Visit, ada: User) -> None:
+    shopper = visit(width=390, theme="dark")
+    shopper.opens("language=de")
+    shopper.page.get_by_role("button", name="Where is my order?").click()
+    shopper.sees("Gesendet")
+    here = taken_by(ada)
+    conversations.resolve(here.pk, ada, seen_version=None, now=timezone.now())
+
+    shopper.sees("Wie war es?")
+    shopper.page.get_by_text("Sehr gut").click()
+    shopper.page.get_by_label("Möchten Sie uns noch etwas sagen?").fill("Schnell!")
+    assert serious(shopper) == []
+    shopper.page.get_by_role("button", name="Bewertung senden").click()
+    shopper.sees("Danke")
+    shopper.sees("Ihre Bewertung: Sehr gut")
+
+    rating = Rating.objects.get()
+    assert (rating.score, rating.comment, rating.resolved_by) == (5, "Schnell!", "person")
+    width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert shopper.page.evaluate(width) <= 0
+
+
+def test_stands_on_the_other_side_of_a_page_from_the_right(visit: Visit) -> None:
+    shopper = visit()
+    shopper.opens("dir=rtl")
+    shopper.says("שלום, מה שלומכם?")
+    shopper.sees("שלום")
+
+    button = shopper.page.locator(".launcher").bounding_box()
+    assert button
+    assert button["x"] < 100
+    assert serious(shopper) == []
+
+
+def test_is_not_there_on_pages_of_other_origins(visit: Visit, site: str) -> None:
+    ChatSite.objects.update(allowed_origins=["https://elsewhere.example.com"])
+    shopper = visit()
+    with shopper.page.expect_console_message(lambda message: "does not allow" in message.text):
+        shopper.visit()
+
+    assert shopper.page.locator("riskdesk-chat").count() == 0
