@@ -58,6 +58,7 @@ export class Client {
   async begin() {
     if (this.begun) return;
     this.begun = true;
+    this.refused = null;
     const kept = this.keep.get("session");
     if (kept) this.api.token = kept.token;
     const same = kept && subject(kept.identity) === subject(this.identity);
@@ -78,11 +79,16 @@ export class Client {
       try {
         const body = { client_key: this.keep.key(), identity: this.identity, language: this.language };
         const opened = await this.api.call("session", body);
+        const other = this.link.wanted && this.api.token !== opened.token;
         this.api.token = opened.token;
         this.config = opened.config || {};
         this.keep.set("session", { token: opened.token, identity: this.identity, config: this.config });
         if (this.conversation && this.conversation !== opened.conversation) this.restart();
         this.conversation = opened.conversation;
+        if (other) {
+          this.link.close();
+          this.link.open();
+        }
         this.learn(opened);
         this.change("config");
         return true;
@@ -121,18 +127,14 @@ export class Client {
     const before = subject((kept || {}).identity);
     this.identity = identity || "";
     const now = subject(this.identity);
-    if (kept && before && before !== now) this.forget();
-    else if (this.refused) {
-      this.refused = null;
-      await this.begin();
-    } else if (this.begun && now && before !== now) {
-      await this.renew();
-    }
+    if (kept && before && before !== now) return this.forget(this.begun);
+    if (this.refused) await this.begin();
+    else if (this.begun && now && before !== now) await this.renew();
+    return undefined;
   }
 
-  /** Leave nothing in this browser, such as when the page's user logs out. */
-  forget() {
-    const was = this.begun;
+  /** Leave nothing in this browser, such as when the page's user logs out; `again`: begin anew as whoever it is now. */
+  forget(again) {
     this.begun = false;
     this.link.close();
     clearTimeout(this.timer);
@@ -140,7 +142,7 @@ export class Client {
     this.api.token = "";
     this.conversation = "";
     this.restart();
-    if (was) this.begin();
+    if (again) this.begin();
   }
 
   pause(time) {

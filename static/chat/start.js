@@ -60,6 +60,9 @@ export async function start(options, script) {
     identify: (identity) => client.identify(identity),
     open: () => view.open(),
     close: () => view.close(),
-    forget: () => client.forget(),
+    forget: () => {
+      client.forget(view.page);
+      view.close();
+    },
   };
 }

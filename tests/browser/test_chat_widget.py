@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Browser, expect
 
-from apps.chat import conversations, live
+from apps.chat import conversations, identity, live
 from apps.chat.models import ChatSession, ChatSite, Conversation, Rating
 from apps.core.models import User
 from apps.core.roles import Role
@@ -202,6 +202,34 @@ def test_stands_on_the_other_side_of_a_page_from_the_right(visit: Visit) -> None
     assert button
     assert button["x"] < 100
     assert serious(shopper) == []
+
+
+def test_the_page_says_who_it_is(visit: Visit) -> None:
+    """One conversation on all devices of its user, and nothing of it for who comes next."""
+    ChatSite.objects.update(identity_secret="of the shop")
+    ends = timezone.now().timestamp() + 600
+    anna, tom = (identity.sign("of the shop", {"id": name, "name": name, "exp": ends}) for name in ("Anna", "Tom"))
+    desktop, phone = visit(), visit(width=390)
+    desktop.opens()
+    desktop.says("still nobody")
+    desktop.sees("Sent")
+    desktop.page.evaluate("signed => RiskdeskChat.identify(signed)", anna)
+    desktop.page.wait_for_function("Object.values(localStorage).some(kept => kept.includes('identity\":\"e'))")
+
+    phone.opens(f"identity={anna}")
+    phone.sees("still nobody")
+    phone.says("from the phone")
+    desktop.sees("from the phone")
+
+    desktop.page.evaluate("signed => RiskdeskChat.identify(signed)", tom)
+    expect(desktop.page.locator(".own")).to_have_count(0)
+    desktop.says("Tom here")
+    desktop.sees("Sent")
+    assert desktop.said() == ["Tom here"]
+    desktop.page.evaluate("RiskdeskChat.forget()")
+    expect(desktop.page.locator(".panel")).to_be_hidden()
+    assert desktop.page.evaluate("Object.keys(localStorage).filter(key => localStorage[key].includes('Tom'))") == []
+    assert Conversation.objects.count() == 2
 
 
 def test_is_not_there_on_pages_of_other_origins(visit: Visit, site: str) -> None:
