@@ -29,6 +29,12 @@ export class View {
     this.draw();
     document.addEventListener("visibilitychange", () => this.seen());
     window.addEventListener("focus", () => this.seen());
+    const { visualViewport: sight } = window;
+    const fit = () => {
+      this.frame.style.setProperty("--tall", `${sight.height}px`); // what the keyboard of a telephone leaves
+      this.frame.style.setProperty("--top", `${sight.offsetTop}px`);
+    };
+    for (const name of sight ? ["resize", "scroll"] : []) sight.addEventListener(name, fit);
   }
 
   // ---- what it is made of ----
@@ -55,7 +61,8 @@ export class View {
     this.toast = h("p", { class: "toast", role: "status" });
     this.composer = new Composer(this);
     this.panel = h("section", { class: "panel", id: "panel", role: this.page ? "region" : "dialog", "aria-labelledby": "title", hidden: true }, this.head, this.banner, this.line, h("div", { class: "middle" }, this.scroll, this.jump), this.toast, this.over, this.composer.node);
-    this.frame = h("div", { class: this.page ? "frame page" : "frame", lang: words.language, dir: this.options.dir }, this.panel, !this.page && this.button);
+    this.news = h("p", { class: "unseen", role: "status" });
+    this.frame = h("div", { class: this.page ? "frame page" : "frame", lang: words.language, dir: this.options.dir }, this.panel, !this.page && this.button, this.news);
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.root.append(this.frame);
   }
@@ -349,6 +356,8 @@ export class View {
     const n = this.panel.hidden ? this.client.list.filter((event) => event.seq > read && event.author !== "customer" && event.kind === "message").length : 0;
     this.badge.hidden = !n;
     this.badge.textContent = n > 9 ? "9+" : String(n);
+    const news = n ? `${this.words.say("new_messages")}: ${n}` : "";
+    if (this.news.textContent !== news) this.news.textContent = news;
     this.button.setAttribute("aria-label", !this.panel.hidden ? this.words.say("close") : n ? this.words.say("open_unread", { n }) : this.options.label || this.words.say("open"));
   }
 

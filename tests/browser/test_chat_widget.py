@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,13 +13,18 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Browser, expect
 
-from apps.chat import conversations, identity, live
-from apps.chat.models import ChatSession, ChatSite, Conversation, Rating
+from apps.chat import conversations, identity, live, tasks
+from apps.chat.bot import turns
+from apps.chat.bot.owing import PAUSE
+from apps.chat.models import ChatSession, ChatSite, Conversation, Rating, Verification
 from apps.core.models import User
 from apps.core.roles import Role
+from apps.escalation.models import Member, OpenHours
 from tests.browser.shop import Shopper, shop
 from tests.chat.factories import chat_site
 from tests.core.factories import ScopeFactory, person
+from tests.escalation.factories import calendar, team
+from tests.orders.factories import OrderFactory, StoreFactory
 
 pytestmark = pytest.mark.browser
 
@@ -190,6 +198,61 @@ def test_rates_a_conversation_that_has_ended(visit: Visit, ada: User) -> None:
     assert (rating.score, rating.comment, rating.resolved_by) == (5, "Schnell!", "person")
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert shopper.page.evaluate(width) <= 0
+
+
+def bot_answers(times: int = 1) -> None:
+    """Let the bot answer as soon as it owes something; workers do this elsewhere."""
+    for _ in range(times):
+        deadline = time.monotonic() + 10
+        while not turns.answer_due(timezone.now() + PAUSE):
+            assert time.monotonic() < deadline, "the bot owes no answer"
+            time.sleep(0.05)
+
+
+def test_bot_looks_up_an_order_for_whom_it_belongs_to_and_hands_over(visit: Visit, ada: User, mailoutbox: Any) -> None:
+    scope = ChatSite.objects.get().scope
+    always = calendar("UTC", ((0, 1440),))
+    for weekday in (5, 6):
+        OpenHours.objects.create(calendar=always, weekday=weekday, opens=0, closes=1440)
+    crew = team(scope, always)
+    Member.objects.create(team=crew, user=ada)
+    ChatSite.objects.update(has_bot=True, team=crew)
+    OrderFactory(store=StoreFactory(scope=scope), number="#1042", email="kim@example.com", synced_at=timezone.now())
+    shopper = visit(width=390)
+    shopper.opens()
+    field = shopper.page.locator(".box textarea")
+
+    shopper.page.get_by_role("button", name="Where is my order?").click()
+    bot_answers()
+    shopper.sees("What is the number of your order?")
+    expect(field).to_have_attribute("placeholder", "Number")
+    shopper.says("1042")
+    bot_answers()
+    shopper.sees("Which e-mail address did you use")
+    shopper.says("kim@example.com")
+    shopper.sees("not shown in the chat")
+    bot_answers()
+    shopper.sees("Please type the code here")
+    expect(field).to_have_attribute("autocomplete", "one-time-code")
+    tasks.send_code(Verification.objects.get().pk)
+    (mail,) = mailoutbox
+    assert mail.to == ["kim@example.com"]
+    code = re.search(r"\b\d{6}\b", mail.body)
+    assert code
+    shopper.says(code[0])
+    bot_answers()
+    shopper.sees("1042")
+    expect(shopper.page.locator(".theirs .bubble").last).to_contain_text("1042")
+    assert code[0] not in "".join(shopper.said())
+
+    shopper.says("I want to talk to a person please.")
+    bot_answers()
+    shopper.sees("Looking for somebody for you")
+    shopper.sees("You are next.")
+    taken_by(ada)
+    replies(ada, "Hello, Ada here.")
+    shopper.sees("You are talking to Ada")
+    shopper.sees("Hello, Ada here.")
 
 
 def test_stands_on_the_other_side_of_a_page_from_the_right(visit: Visit) -> None:
