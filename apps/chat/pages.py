@@ -60,7 +60,8 @@ def demo(request: HttpRequest) -> HttpResponse:
     site = sites.filter(key=request.GET.get("site", "")).first() or sites.first()
     who = CUSTOMERS.get(request.GET.get("as", ""))
     signed = _signed(site, who) if site and who else ""
-    facts = {"site": site, "goods": GOODS, "who": who, "signed": signed, "theme": request.GET.get("theme", "")}
+    shop = site.name if site else "Northlight"
+    facts = {"site": site, "shop": shop, "goods": GOODS, "who": who, "signed": signed}
     return _fresh(render(request, "chat/demo.html", facts))
 
 
