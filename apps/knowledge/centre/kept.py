@@ -1,7 +1,8 @@
 """Pages of the help centre, kept until something that readers can see changes.
 
 What changes counts :class:`~apps.knowledge.models.SearchIndex` on in the transaction that changes it. The generation is
-read before the articles are, and is part of the key: a page made from older articles never stands under a newer one.
+read before the articles are, and stands with the page: one made from older articles never counts as of a newer one. Each page
+has one place, so former ones take no room.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Page:
     content_type: str
     tag: str
     made_at: datetime
+    generation: int
 
 
 def kept(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
@@ -61,15 +63,17 @@ def kept(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
             patch_cache_control(response, private=True, no_store=True)
             return response
         generation = SearchIndex.objects.values_list("generation", flat=True).first()
-        key = _key(request, generation)
-        page = None if generation is None else _held(key)
-        if page is None:
+        key = _key(request)
+        page = _held(key)
+        if page is None or page.generation != generation:
             response = view(request, reader, *args, **kwargs)
             if response.status_code != 200:
                 return _for_all(response)
-            page = Page(response.content, response["Content-Type"], _tag(response.content), timezone.now())
-            with suppress(RedisError):
-                cache.set(key, page, KEPT)
+            made = response.content
+            page = Page(made, response["Content-Type"], _tag(made), timezone.now(), generation or 0)
+            if generation is not None:
+                with suppress(RedisError):
+                    cache.set(key, page, KEPT)
         return _answer(request, page)
 
     return cast(Callable[Concatenate[HttpRequest, P], HttpResponse], require_safe(inner))
@@ -98,9 +102,9 @@ def _held(key: str) -> Page | None:
     return page
 
 
-def _key(request: HttpRequest, generation: int | None) -> str:
+def _key(request: HttpRequest) -> str:
     asked: list[Any] = [request.path, *(request.GET.get(name, "") for name in MATTERS)]
-    facts = (asked, generation, look_of_today() if settings.DEBUG else look())
+    facts = (asked, look_of_today() if settings.DEBUG else look())
     return f"help:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
 
