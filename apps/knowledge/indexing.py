@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import structlog
 from celery import shared_task
 from django.db import transaction
+from django.db.models import F
 
-from apps.knowledge.models import IndexBuild
+from apps.knowledge.models import IndexBuild, SearchIndex
 from apps.knowledge.rebuilding import BuildRunning, begin_change, forget_former_models, proceed
 from apps.knowledge.search import passages
 from apps.knowledge.search.embedding import EmbeddingFailed
@@ -21,6 +22,11 @@ logger = structlog.get_logger(__name__)
 def index_after_commit(article_id: int) -> None:
     """Have a worker index an article once the transaction is through. A lost task loses nothing: see :func:`index_left`."""
     transaction.on_commit(lambda: index_articles.apply_async(args=[[article_id]], retry=False), robust=True)
+
+
+def count_change() -> None:
+    """Have answers that are kept be found anew, after something changed what a question means, such as synonyms."""
+    SearchIndex.objects.update(generation=F("generation") + 1)
 
 
 @shared_task(name="apps.knowledge.tasks.index_articles", time_limit=300, soft_time_limit=270, expires=3600)

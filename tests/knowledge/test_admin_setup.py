@@ -25,6 +25,7 @@ from apps.knowledge.models import (
     Category,
     Gap,
     IndexBuild,
+    SearchIndex,
     Synonym,
 )
 from apps.knowledge.refusals import NotAllowed
@@ -232,7 +233,9 @@ def test_synonyms_are_two_single_words_at_least(client: Client, olga: User) -> N
     client.post(address, {"words": "Parcel, package", "language": "en"})
     made = Synonym.objects.get()
     assert (made.words, made.added_by) == (["parcel", "package"], olga)
+    before = SearchIndex.objects.get().generation
     client.post(f"{BASE}/synonym/{made.pk}/delete/", {"post": "yes"})
+    assert SearchIndex.objects.get().generation == before + 1  # answers that are kept are found anew
     assert not Synonym.objects.exists()
     client.force_login(person(Role.SUPPORT_AGENT))
     assert client.post(address, {"words": "a, b", "language": "en"}).status_code == 403

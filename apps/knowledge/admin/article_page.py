@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from apps.core.asking import found, person
+from apps.core.home import address
 from apps.core.models import Decision, User
 from apps.knowledge import rights
 from apps.knowledge.admin.shared import GAP_TONES, TONES, State, article_url, due, shown, version_url
@@ -45,6 +46,7 @@ def article_page(modeladmin: ArticleAdmin, request: HttpRequest, pk: str) -> Htt
         "versions": [(one, TONES[State(one.state)], version_url(one)) for one in versions[:MOST]],
         "more_versions": max(0, len(versions) - MOST),
         "review": due(article, now.date()),
+        "centre": address("help_article", article.slug) if live else "",
         "reviewers": list(article.reviewers.all()),
         "questions": list(article.questions.all()),
         "former": list(article.former_slugs.all()),

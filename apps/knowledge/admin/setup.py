@@ -14,6 +14,7 @@ from apps.core.asking import person
 from apps.core.audit import said_by
 from apps.knowledge.admin.forms import LANGUAGES, people_who
 from apps.knowledge.admin.shared import Plain
+from apps.knowledge.indexing import count_change
 from apps.knowledge.models import Category, Synonym
 from apps.knowledge.rights import CHANGE
 
@@ -90,3 +91,12 @@ class SynonymAdmin(Plain):
             obj.added_by, obj.added_at = person(request), timezone.now()
         with said_by(person(request)):
             super().save_model(request, obj, form, change)
+        count_change()
+
+    def delete_model(self, request: HttpRequest, obj: Synonym) -> None:
+        super().delete_model(request, obj)
+        count_change()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Synonym]) -> None:
+        super().delete_queryset(request, queryset)
+        count_change()

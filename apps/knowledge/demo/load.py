@@ -13,7 +13,7 @@ from random import Random
 
 from django.db import transaction
 
-from apps.core.models import User
+from apps.core.models import Notification, User
 from apps.knowledge import answers, drafts, gaps, keeping, reviewing
 from apps.knowledge.demo.asked import ANSWERED, FEEDBACK, MISSED
 from apps.knowledge.exchange import Read, read_papers
@@ -59,6 +59,7 @@ def load(*, now: datetime, report: Callable[[str, int], object]) -> bool:
     report("Articles", 0)
     with transaction.atomic():
         _write(people, now)
+        Notification.objects.filter(kind=reviewing.KIND, read_at=None).update(read_at=now)  # they are months old
         _later(people, now)
         _feedback(now)
     report("Indexing the articles", 0)
