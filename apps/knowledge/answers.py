@@ -245,25 +245,18 @@ def _decide(found: Found, settings: AnswerSettings) -> Answer:
 
 
 def _hits(shown: Sequence[tuple[Candidate, float]]) -> tuple[Hit, ...]:
-    live = ArticleVersion.objects.published().select_related("article")
-    versions = live.in_bulk([candidate.version for candidate, _ in shown])
-    passages = Passage.objects.in_bulk([candidate.passage for candidate, _ in shown])
+    if not shown:
+        return ()
+    live = ArticleVersion.objects.published().filter(pk__in=[candidate.version for candidate, _ in shown])
+    versions = {row[0]: row for row in live.values_list("pk", "article", "article__slug", "title", "published_at")}
+    parts = Passage.objects.filter(pk__in=[candidate.passage for candidate, _ in shown])
+    passages = {pk: (heading, text) for pk, heading, text in parts.values_list("pk", "heading", "text")}
     found = []
     for candidate, score in shown:
-        version, passage = versions.get(candidate.version), passages.get(candidate.passage)
-        if version is not None:
-            found.append(
-                Hit(
-                    article=version.article_id,
-                    version=version.pk,
-                    slug=version.article.slug,
-                    title=version.title,
-                    heading=passage.heading if passage else "",
-                    passage=passage.text if passage else "",
-                    updated_at=version.published_at,
-                    score=round(score, 4),
-                )
-            )
+        if candidate.version in versions:
+            version, article, slug, title, published_at = versions[candidate.version]
+            heading, text = passages.get(candidate.passage, ("", ""))
+            found.append(Hit(article, version, slug, title, heading, text, published_at, round(score, 4)))
     return tuple(found)
 
 
