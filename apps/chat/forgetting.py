@@ -12,7 +12,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
-from apps.chat.models import Conversation, Event, Handoff, HandoffRating, Rating, Upload, Visitor
+from apps.chat.models import Conversation, Dialogue, Event, Handoff, HandoffRating, Rating, Upload, Visitor
 
 KEPT = (Event.Kind.STATE, Event.Kind.ASSIGNED)
 """Changes of state, in the product's own words: nothing of the customer's is in them."""
@@ -22,6 +22,7 @@ def clear_words(conversations: Collection[int], now: datetime) -> int:
     """Forget what was said in conversations, in the caller's transaction. Returns how many events lost their words."""
     told = Event.objects.filter(conversation__in=conversations).exclude(kind__in=KEPT).exclude(text="", data={})
     count = told.update(text="", data={})
+    Dialogue.objects.filter(conversation__in=conversations).delete()
     Handoff.objects.filter(conversation__in=conversations).update(summary="", fields={})
     HandoffRating.objects.filter(handoff__conversation__in=conversations).exclude(comment="").update(comment="")
     Rating.objects.filter(conversation__in=conversations).exclude(comment="").update(comment="")

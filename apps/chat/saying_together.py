@@ -102,6 +102,7 @@ def _store(batch: Sequence[Utterance]) -> list[Answer]:
         except DomainError as refusal:
             answers[at] = refusal
     slowly: list[int] = []
+    waiting: set[int] = set()  # conversations with one in `slowly`: what was said after it comes after it
     with transaction.atomic():
         alive = _alive({batch[at].session_id for at in words})
         rows = _locked({batch[at].conversation_id for at in words})
@@ -116,8 +117,9 @@ def _store(batch: Sequence[Utterance]) -> list[Answer]:
                 continue
             elif found := before.get((row.pk, each.client_id)):
                 answers[at] = Stored(found, True, row.public_id, row.scope_id, row.team_id)
-            elif row.state == Conversation.State.RESOLVED or hearing.may_matter(row, each.text):
+            elif row.pk in waiting or row.state == Conversation.State.RESOLVED or hearing.may_matter(row, each.text):
                 slowly.append(at)
+                waiting.add(row.pk)
             else:
                 row.seq, row.turn = row.seq + 1, row.turn + 1
                 row.last_event_at = row.last_customer_at = each.at
