@@ -45,7 +45,7 @@
     flags.length ? items("Risk flags", "flag", linked(flags, (one) => one.title, (one) => [badge(one.open ? "bad" : "muted", one.level), el("span.muted.small", {}, one.step)]), "") : "",
     items("Orders", "cart", orders(bought), visitor.email ? "None with this address that you may see." : "No address is known yet."),
     held.length ? items("Subscriptions", "retry", subscriptions(held), "") : "",
-    items("Earlier conversations", "history", earlier.map((one) => el("li", {}, el("a", { href: `${Desk.root.dataset.url}${one.id}/`, "data-open": one.id }, one.subject), el("span.desk-item__foot", {}, el("span.muted.small", {}, `${one.state}, ${ago(one.at)} ago`)))), "This is the first."),
+    items("Earlier conversations", "history", earlier.map((one) => el("li", {}, el("a", { href: `${Desk.root.dataset.url}${one.id}/`, "data-conversation": one.id }, one.subject), el("span.desk-item__foot", {}, el("span.muted.small", {}, `${one.state}, ${ago(one.at)} ago`)))), "This is the first."),
     tickets.length ? items("Tickets", "mail", linked(tickets, (one) => `${one.number} ${one.subject}`, (one) => badge("muted", one.status)), "") : "",
   ];
 
@@ -80,8 +80,8 @@
     show();
   };
   box.addEventListener("click", (event) => {
-    const link = event.target.closest("[data-open]");
-    if (link && !event.ctrlKey && !event.metaKey) { event.preventDefault(); Desk.open(link.dataset.open); }
+    const link = event.target.closest("[data-conversation]");
+    if (link && !event.ctrlKey && !event.metaKey) { event.preventDefault(); Desk.open(link.dataset.conversation); }
   });
 
   Desk.side = { head, load, turn, reset };

@@ -9,7 +9,7 @@
   const modes = [...form.querySelectorAll("[data-mode]")];
   const waiting = new Map();  // by conversation: what is on its way
   const drafts = new Map();  // by conversation and mode
-  let mode = "reply", attached = [], typingSince = 0, typingTimer = 0, shownFor = "";
+  let mode = "reply", attached = [], typingSince = 0, typingTimer = 0, shownFor = "", coming = null;
 
   const busy = () => document.activeElement === text && text.value.trim() !== "" && Date.now() - typingSince < 5000;
   const draftKey = () => `${state.open} ${mode}`;
@@ -28,7 +28,7 @@
     const head = state.head;
     if (!head) return;
     const may = new Set(head.may);
-    const canReply = may.has("reply");
+    const canReply = may.has("reply") || coming !== null;
     form.hidden = !head.may.length;
     form.classList.toggle("desk-write--note", mode === "note");
     form.classList.toggle("desk-write--blocked", mode === "reply" && !canReply);
@@ -63,6 +63,17 @@
     if (wanted && wanted !== mode) choose(wanted);
     show();
     if (!text.disabled) { text.focus(); text.setSelectionRange(text.value.length, text.value.length); } else if (wanted === "reply") Desk.toast(text.placeholder);
+  };
+
+  // The conversation is about to be this person's: what is typed meanwhile is text already, and waits for the answer.
+  const expect = async (work) => {
+    coming = work;
+    focus("reply");
+    const trouble = await work;
+    if (coming === work) coming = null;
+    show();
+    if (trouble) text.blur();
+    return trouble;
   };
 
   const insert = (words) => {
@@ -111,6 +122,7 @@
     sending.add(id);
     let wait = 0;
     try {
+      if (coming) await coming;
       const body = { client_id: one.id, text: one.words, articles: one.articles.map((article) => article.version), after: id === state.open ? state.seq : 0 };
       const found = await ask(here(id, `do/${one.what}/`), body);
       drop(one);
@@ -152,5 +164,5 @@
   });
   window.addEventListener("beforeunload", (event) => { if ([...waiting.values()].some((list) => list.length)) event.preventDefault(); });
 
-  Desk.write = { mode: refresh, focus, insert, attach, stored, pending, busy, canReply: () => Boolean(state.head?.may.includes("reply")) };
+  Desk.write = { mode: refresh, focus, expect, insert, attach, stored, pending, busy, canReply: () => Boolean(state.head?.may.includes("reply")) };
 })();

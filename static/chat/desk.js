@@ -46,13 +46,13 @@
       if (!may("take")) return;
       const head = state.head;
       if (head.state === "person" && !(await Desk.pick.sure(`Take it over from ${head.assignee.first}?`, `${head.who} sees that you joined.`, "Take over"))) return;
-      if (!(await Desk.act("take"))) Desk.write.focus("reply");
+      await Desk.write.expect(Desk.act("take"));
     },
     resolve: async () => {
       if (!may("resolve")) return;
       if (await Desk.pick.sure("Resolve this conversation?", "The customer is asked how it went. What they write later begins anew.", "Resolve")) await Desk.act("resolve");
     },
-    reopen: async () => { if (may("reopen") && !(await Desk.act("reopen"))) Desk.write.focus("reply"); },
+    reopen: () => may("reopen") && Desk.write.expect(Desk.act("reopen")),
     assign: () => may("assign") && Desk.pick.give(false),
     give: () => may("transfer") && Desk.pick.give(true),
     rate: () => Desk.pick.rate(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.urls import reverse
 
 from apps.chat.binding import State
 from apps.chat.desk.lists import shown_person
@@ -110,6 +111,6 @@ def _article(version: ArticleVersion, passage: str) -> dict[str, Any]:
         "title": version.title,
         "excerpt": " ".join((passage or version.body).split())[:EXCERPT],
         "updated": version.published_at.date().isoformat() if version.published_at else "",
-        "url": f"/help/{article.slug}/",
+        "url": reverse("help_article", args=[article.slug]),
         "internal": article.audience != "public",
     }
