@@ -236,7 +236,7 @@ def test_markup_of_customers_stays_text(desk: Callable[..., Desk], ada: User, ta
     assert log(one).locator("img, script").count() == 0
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
 def test_it_can_be_read_and_operated(
     desk: Callable[..., Desk], ada: User, talk: Conversation, theme: str, width: int
 ) -> None:

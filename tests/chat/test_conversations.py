@@ -55,9 +55,9 @@ def waiting(scope: Scope) -> Conversation:
 
 
 def due(of: Conversation) -> BotTurn:
-    return BotTurn.objects.create(
-        conversation=of, context=of.context, turn=of.turn, up_to_seq=of.seq, due_at=NOON, created_at=NOON
-    )
+    """The answer that the bot owes."""
+    facts = {"context": of.context, "turn": of.turn, "up_to_seq": of.seq, "due_at": NOON, "created_at": NOON}
+    return BotTurn.objects.get_or_create(conversation=of, state=BotTurn.State.DUE, defaults=facts)[0]
 
 
 def handoff(of: Conversation) -> Handoff:
