@@ -323,6 +323,15 @@ PUBLIC = {
     "metrics",  # guarded by a token or the address, see test_metrics
     "admin:login",
     "admin:logout",
+    # The help centre, its articles for everybody, and what programs may ask of them; throttled.
+    "help_home",
+    "help_search",
+    "help_suggest",
+    "help_sitemap",
+    "robots",
+    "knowledge_search",
+    "knowledge_answer",
+    "chat_demo",  # an invented shop's page with the chat, where the demo is
 }
 
 
