@@ -43,6 +43,8 @@ class Shop:
     """A site with its articles, one of them for staff, and somebody else's order."""
 
     def __init__(self) -> None:
+        from django.core import mail
+
         from apps.knowledge.search import passages
         from tests.chat.bot import shelf, staffed
         from tests.knowledge.factories import ArticleFactory, VersionFactory, published

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.db import connection, connections, transaction
 
 from apps.chat import conversations
@@ -232,3 +233,54 @@ def test_a_person_joins_in_the_middle_of_the_delivery() -> None:
     late.join()
     assert refused == [True]
     assert not talk.row.events.filter(author="bot").exists()
+
+
+def test_the_tasks_do_what_the_services_do(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from apps.chat import tasks
+    from apps.chat.bot.lookup import proof
+
+    asked_again: list[float] = []
+    monkeypatch.setattr(tasks.answer_turn, "apply_async", lambda args, countdown: asked_again.append(countdown))
+    with time_machine.travel(NOON, tick=False):
+        says(talk.row, "hi", 0)
+        tasks.answer_turn(talk.row.pk)
+    assert asked_again == [1.2]
+    with time_machine.travel(NOON + second(1.3), tick=False):
+        tasks.answer_turn(talk.row.pk)
+        tasks.answer_turn(talk.row.pk)
+    assert talk.row.events.filter(author="bot").count() == 1
+    with time_machine.travel(NOON + second(5), tick=False):
+        says(talk.row, "Are you a bot?", 5)
+        assert tasks.answer_due_turns() == 1
+        row = proof.begin(talk.row, "order", "4711", "ada@example.com", NOON)
+    with time_machine.travel(NOON + second(15), tick=False):
+        assert tasks.send_codes() == 1
+        assert tasks.send_codes() == 0
+        assert tasks.send_code(row.pk)
+        assert tasks.rescue_waiting() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_queue_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker is away when the message is stored: the message stands, and the sweep finds the turn."""
+    from apps.chat import tasks
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(tasks.answer_turn, "apply_async", away)
+    row = conversation(staffed()[0])
+    says(row, "Hello.", 0)
+    assert row.events.count() == 1
+    assert turns.answer_due(NOON + second(5)) == 1
+
+
+def test_the_time_to_the_answer_is_measured(talk: Talk) -> None:
+    from prometheus_client import REGISTRY
+
+    def count() -> float:
+        return REGISTRY.get_sample_value("riskdesk_chat_bot_answer_seconds_count") or 0.0
+
+    before = count()
+    talk.ask("Hello.")
+    assert count() == before + 1
