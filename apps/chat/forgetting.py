@@ -26,6 +26,7 @@ def clear_words(conversations: Collection[int], now: datetime) -> int:
     Handoff.objects.filter(conversation__in=conversations).update(summary="", fields={})
     HandoffRating.objects.filter(handoff__conversation__in=conversations).exclude(comment="").update(comment="")
     Rating.objects.filter(conversation__in=conversations).exclude(comment="").update(comment="")
+    Dialogue.objects.filter(conversation__in=conversations).delete()
     Conversation.objects.filter(pk__in=conversations).update(subject="", cleared_at=now)
     return count
 

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.chat import closing, retention, risk
-from apps.chat.bot import handing, turns
+from apps.chat.bot import handing, hearing, turns
 from apps.chat.bot.lookup import proof
 
 logger = structlog.get_logger(__name__)
@@ -68,8 +68,10 @@ def send_codes() -> int:
 
 @shared_task(time_limit=120, soft_time_limit=100, expires=55)
 def rescue_waiting() -> int:
-    """Make tickets of conversations that wait where nobody will come. Returns how many."""
-    done = handing.rescue(timezone.now())
+    """Make tickets of conversations that wait where nobody will come, and forget answers that did not. Returns how many."""
+    now = timezone.now()
+    hearing.forget(now)
+    done = handing.rescue(now)
     if done:
         logger.info("conversations_rescued", conversations=done)
     return done

@@ -8,8 +8,10 @@ from django.core.cache import cache
 from apps.chat.bot import answering
 from apps.chat.models import BotTurn, Conversation, Handoff
 from apps.knowledge.models import AskedQuestion
+from apps.knowledge.search import passages
 from tests.chat.bot import NIGHT, Talk, shelf, staffed
 from tests.chat.factories import NOON
+from tests.knowledge.factories import ArticleFactory, VersionFactory, published
 
 pytestmark = pytest.mark.django_db
 
@@ -200,3 +202,13 @@ def test_a_site_without_a_bot_hands_over_at_once() -> None:
     talk = Talk(staffed(has_bot=False)[0])
     talk.ask("How do I change my password?")
     assert (talk.row.state, Handoff.objects.get().reason) == ("waiting", "no_bot")
+
+
+def test_articles_in_the_language_spoken_come_first(talk: Talk) -> None:
+    german = ArticleFactory.create(language="de")
+    words = "Drucken Sie das Etikett aus und bringen Sie das Paket zur Post."
+    version = published(VersionFactory.create(article=german, title="Wie kann ich etwas zurückgeben?", body=words))
+    passages.index([german.pk])
+    assert talk.ask("Wie kann ich bitte etwas zurückgeben?") == words
+    assert talk.last.data["articles"][0]["title"] == version.title
+    assert talk.ask("How can I return something that I bought?").startswith("Print the label")

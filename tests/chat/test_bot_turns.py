@@ -165,6 +165,18 @@ def test_nothing_is_stored_of_an_answer_whose_consequences_fail(talk: Talk, monk
     assert BotTurn.objects.get().state == "due"
 
 
+def test_a_worker_that_took_too_long_does_not_say_it_again(talk: Talk) -> None:
+    says(talk.row, "Hello.", 0)
+    slow = turns.claim(NOON + second(1))
+    quick = turns.claim(NOON + second(30))
+    assert slow
+    assert quick
+    turns.deliver(quick, Reply("Hello!", "small_talk"), NOON + second(30))
+    with pytest.raises(TurnPassed):
+        turns.deliver(slow, Reply("Hello!", "small_talk"), NOON + second(31))
+    assert talk.row.events.filter(author="bot").count() == 1
+
+
 def test_what_the_bot_can_do_is_a_closed_list() -> None:
     with pytest.raises(ValueError, match="no action"):
         Reply("Done.", "answered", action="refund")

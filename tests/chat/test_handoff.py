@@ -67,6 +67,7 @@ def test_it_is_in_the_queue_at_once_with_what_is_known(crew: Team, refunds: Cate
     assert "Order: 4711" in handoff.summary
     assert "Customer: I want a refund for order #4711" in handoff.summary
     assert talk.row.events.filter(kind="handoff").count() == 1
+    assert talk.row.subject == "I want a refund for order #4711, the lamp is broken."
 
 
 def test_fields_are_asked_one_by_one_while_the_customer_waits(crew: Team, refunds: Category) -> None:
@@ -316,3 +317,12 @@ def test_a_sign_of_risk_brings_a_person_at_once(crew: Team, text: str) -> None:
 )
 def test_answers_are_read_for_what_they_say(field: str, text: str, value: str) -> None:
     assert intake.answer(field, text, {}) == value
+
+
+def test_answers_that_did_not_come_are_forgotten(crew: Team, refunds: Category) -> None:
+    from apps.chat.bot import hearing
+
+    talk = talk_with(crew)
+    talk.ask("Where is my order?")
+    assert hearing.forget(talk.now + timedelta(minutes=29)) == 0
+    assert hearing.forget(talk.now + timedelta(minutes=31)) == 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.chat.bot import smalltalk
+from apps.chat.bot.language import base
 from apps.chat.bot.replies import Reply, choices
 from apps.chat.models import BotTurn, Conversation, Handoff
 from apps.knowledge import answers
@@ -28,8 +31,11 @@ LONGEST = 1_500
 
 
 def reader_of(conversation: Conversation) -> Reader:
-    """Customers see public articles, those of the site's scope among them."""
-    return Reader(internal=False, scopes=(conversation.scope_id,))
+    """Customers see public articles, those of the site's scope among them: in the language spoken, if there are any in it."""
+    reader = Reader(internal=False, scopes=(conversation.scope_id,))
+    spoken = base(get_language() or conversation.language)
+    own = ArticleVersion.objects.readable_by(reader).filter(article__language=spoken)
+    return replace(reader, language=spoken) if own.exists() else reader
 
 
 def answered(heard: Heard, text: str) -> Reply:

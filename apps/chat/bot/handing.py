@@ -21,7 +21,7 @@ from apps.chat.bot.hearing import PATIENCE
 from apps.chat.bot.language import base
 from apps.chat.bot.replies import choices
 from apps.chat.bot.summary import summary_of
-from apps.chat.bot.ticketing import make_ticket
+from apps.chat.bot.ticketing import make_ticket, promised
 from apps.chat.bot.wishes import plain
 from apps.chat.conversations import turn_over
 from apps.chat.models import Conversation, Dialogue, Event, Handoff
@@ -70,6 +70,8 @@ def hand_off(
     )  # fmt: skip
     needs, known = intake.needed(category, contact=not here.there), intake.known(conversation, said)
     missing = [name for name in needs if name not in known]
+    if not conversation.subject and known.get("summary"):
+        Conversation.objects.filter(pk=conversation.pk).update(subject=known["summary"].splitlines()[0][:200])
     handoff = Handoff.objects.create(
         conversation=conversation, context=conversation.context, reason=reason, category=category, team=here.team,
         fields=known, missing=missing, transcript_to_seq=conversation.seq, requested_at=now,
@@ -216,8 +218,8 @@ def enough(conversation: Conversation, now: datetime) -> None:
 def _as_ticket(conversation: Conversation, handoff: Handoff | None, here: hours.Presence, now: datetime) -> None:
     ticket = make_ticket(conversation, handoff, here.team, now)
     words = _("Your ticket is %(number)s.") % {"number": ticket.number}
-    if here.answer_by:
-        words += " " + _("You get an answer by %(when)s.") % {"when": hours.told(here.answer_by, here.zone)}
+    if by := promised(ticket) or here.answer_by:
+        words += " " + _("You get an answer by %(when)s.") % {"when": hours.told(by, here.zone)}
     words += " " + _("If you have another question meanwhile, just ask me.")
     speak(conversation, words, now, {"ticket": {"number": ticket.number}})
     metrics.tickets_total.labels(handoff.reason if handoff else "left").inc()

@@ -67,3 +67,8 @@ def _keep(conversation: Conversation, found: dict[str, str], now: datetime) -> N
 def what_was_heard(dialogue: Dialogue | None) -> dict[str, str]:
     """The answers kept so far, by kind."""
     return dict(json.loads(dialogue.heard)) if dialogue and dialogue.heard else {}
+
+
+def forget(now: datetime) -> int:
+    """Delete what was kept for answers that did not come. Returns of how many conversations."""
+    return int(Dialogue.objects.filter(expires_at__lte=now).delete()[0])

@@ -16,7 +16,8 @@ from apps.chat.saying import locked
 from apps.escalation import routing, tickets
 from apps.escalation.binding import MissingInformation
 from apps.escalation.models import Category, Team, Ticket
-from apps.escalation.ticket_binding import WrongState
+from apps.escalation.ticket_binding import WrongState, running
+from apps.escalation.ticket_clocks import ANSWERS
 
 NOT_GIVEN = "Not given"
 URGENT_REASONS = (Handoff.Reason.ANGER, Handoff.Reason.RISK)
@@ -114,3 +115,9 @@ def _source(conversation: Conversation) -> str:
 
 def _first(conversation: Conversation) -> str:
     return f"conversation:{conversation.pk}"
+
+
+def promised(ticket: Ticket) -> datetime | None:
+    """By when the ticket's own clock wants it answered, if its category sets a time."""
+    clocks = running(ticket)
+    return next((clocks[target].due_at for target in ANSWERS if target in clocks), None)

@@ -124,6 +124,8 @@ def deliver(turn: BotTurn, reply: Reply, now: datetime) -> Event | None:
     conversation = locked(turn.conversation_id)
     if conversation.turn != turn.turn or conversation.state not in TALKING:
         raise TurnPassed
+    if not _settle(turn, reply, now):  # a worker that took longer than its lease: another one has answered
+        raise TurnPassed
     event = None
     if reply.text:
         event = say(
@@ -134,19 +136,16 @@ def deliver(turn: BotTurn, reply: Reply, now: datetime) -> Event | None:
     conversation.misses = reply.misses
     conversation.language = reply.language or conversation.language
     conversation.save(update_fields=["misses", "language"])
-    done = BotTurn.objects.filter(pk=turn.pk, state=BotTurn.State.DUE, turn=turn.turn)
-    done.update(
-        state=BotTurn.State.DONE,
-        outcome=reply.outcome,
-        action=reply.action,
-        asked=reply.asked,
-        finished_at=now,
-        error="",
-    )
     for effect in reply.effects:
         effect(conversation, now)
     _measure(conversation, reply, now)
     return event
+
+
+def _settle(turn: BotTurn, reply: Reply, now: datetime) -> bool:
+    due = BotTurn.objects.filter(pk=turn.pk, state=BotTurn.State.DUE, turn=turn.turn)
+    facts = {"outcome": reply.outcome, "action": reply.action, "asked": reply.asked}
+    return bool(due.update(state=BotTurn.State.DONE, finished_at=now, error="", **facts))
 
 
 def _measure(conversation: Conversation, reply: Reply, now: datetime) -> None:
