@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -15,6 +16,7 @@ import uvicorn
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from apps.chat.sockets.hub import hub
 from apps.core.launcher.browser import find_browser
 from apps.core.models import User
 from apps.core.roles import sync_roles
@@ -50,6 +52,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def _serve(server: uvicorn.Server) -> None:
+    """Serve until told to end; then nothing holds a connection to the database, which may be dropped."""
+    await server.serve()
+    await hub().stop()
+
+
 @pytest.fixture
 def site(transactional_db: None, settings) -> Iterator[str]:
     """The address of the site, served by uvicorn in a thread on the test database."""
@@ -61,7 +69,7 @@ def site(transactional_db: None, settings) -> Iterator[str]:
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
     port = _free_port()
     server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, lifespan="off", log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(server)), daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
     while not server.started:

@@ -128,15 +128,16 @@ class Hub:
         self.name = uuid4().hex
         self.rooms: dict[int, Room] = {}
         self.by_public_id: dict[str, Room] = {}
-        writing, reading, telling = Lane("write"), Lane("read"), Lane("tell")
+        writing, reading, telling, turning = Lane("write"), Lane("read"), Lane("tell"), Lane("turns")
         self.writes: Batches[Utterance, Stored] = Batches(writing, store)
         self.reads: Batches[tuple[int, int], News] = Batches(reading, _read)
         self.hellos: Batches[str, ChatSession] = Batches(reading, _hello)
         self.marks: Batches[Mark, Sequence[live.Moment]] = Batches(reading, _mark, most=1_000)
         self.news: Batches[live.Hint | live.Moment, bool] = Batches(telling, self._tell, most=1_000)
-        self.turns: Batches[tuple[int, float], bool] = Batches(Lane("turns"), _hand_out)
+        self.turns: Batches[tuple[int, float], bool] = Batches(turning, _hand_out)
         self.statuses = Statuses()
         self.reading = reading
+        self._lanes = (writing, reading, telling, turning, self.statuses.lane)
         self.blind = True
         self._tasks: list[asyncio.Task[None]] = []
         self._woken = asyncio.Event()
@@ -149,13 +150,15 @@ class Hub:
         self._tasks = [loop.create_task(listen(self)), loop.create_task(self._sweep())]
 
     async def stop(self) -> None:
-        """End the listening, and wait for the work that was asked for."""
+        """End the listening, wait for the work that was asked for, and give the connections back."""
         for each in self._tasks:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         for work in (self.hellos, self.writes, self.reads, self.marks, self.news, self.turns, self.statuses.batches):
             await work.done()
+        for lane in self._lanes:
+            lane.close()
 
     def join(self, connection: Connection) -> None:
         """Let a socket look at its conversation."""

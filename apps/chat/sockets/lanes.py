@@ -49,6 +49,11 @@ class Lane:
             return await sync_to_async(work, thread_sensitive=True)(*args)
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._work, work, args)
 
+    def close(self) -> None:
+        """Give the connection back and end the thread, after what it still has to do."""
+        self._pool.submit(lambda: connection.close())  # looked up there: each thread has a connection of its own
+        self._pool.shutdown()
+
     @staticmethod
     def _work(work: Callable[..., Answer], args: tuple[Any, ...]) -> Answer:
         was_open = connection.connection is not None

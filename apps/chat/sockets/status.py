@@ -19,7 +19,8 @@ class Statuses:
 
     def __init__(self) -> None:
         self._asked: set[int] = set()
-        self.batches: Batches[int, dict[str, Any]] = Batches(Lane("status"), _statuses, most=20)
+        self.lane = Lane("status")
+        self.batches: Batches[int, dict[str, Any]] = Batches(self.lane, _statuses, most=20)
 
     def ask(self, room: Room) -> None:
         """Tell a room's sockets how its conversation stands."""
