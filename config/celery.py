@@ -155,6 +155,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="5", minute="20", day_of_week="1"),
         "options": {"expire_seconds": 20 * 3600},
     },
+    "chat.mail_transcripts": {
+        "task": "apps.chat.tasks.mail_transcripts",
+        "schedule": 300.0,
+        "options": {"expire_seconds": 240},
+    },
     "chat.answer_due_turns": {
         "task": "apps.chat.tasks.answer_due_turns",
         "schedule": 5.0,

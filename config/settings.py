@@ -240,6 +240,7 @@ RATE_LIMITS = {
     "chat_rarely": "30/minute",
     "chat_files": "20/10 minutes",
     "chat_transcripts": "5/hour",
+    "chat_transcripts_to": "4/day",
     "help_search": "60/minute",
     "help_suggest": "240/minute",
     "help_feedback": "30/5 minutes",

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from apps.chat.models import ChatSite, Conversation
-from apps.chat.saying import LONGEST
+from apps.chat.saying import LONGEST as LONGEST_MESSAGE
 from apps.chat.status import status_of
+from apps.chat.uploads import ACCEPTED, LARGEST
 
 PING_MS = 25_000
 """A widget sends a ping when it heard nothing for so long; proxies close sockets that say nothing for a minute."""
@@ -23,8 +24,10 @@ def config_of(site: ChatSite) -> dict[str, Any]:
         "language": site.language,
         "has_bot": site.has_bot,
         "looks_up_orders": site.looks_up_orders,
-        "longest_message": LONGEST,
+        "longest_message": LONGEST_MESSAGE,
         "ping_ms": PING_MS,
+        "max_bytes": LARGEST,
+        "accept": list(ACCEPTED),
     }
 
 

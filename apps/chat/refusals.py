@@ -145,6 +145,14 @@ class FileRefused(DomainError):
     status = 422
 
 
+class WrongType(DomainError):
+    """What a file holds is of no type that is taken."""
+
+    code = "wrong_type"
+    message = "Only pictures, PDF and plain text can be sent."
+    status = 415
+
+
 class NotStored(DomainError):
     """It could not be stored now; sending it again with the same id is safe."""
 

@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.chat import closing, retention, risk
+from apps.chat import closing, retention, risk, transcripts
 from apps.chat.bot import handing, hearing, turns
 from apps.chat.bot.lookup import proof
 
@@ -75,3 +75,9 @@ def rescue_waiting() -> int:
     if done:
         logger.info("conversations_rescued", conversations=done)
     return done
+
+
+@shared_task(time_limit=300, soft_time_limit=270, expires=240)
+def mail_transcripts() -> int:
+    """Send the transcripts that customers asked for. Returns how many were sent."""
+    return transcripts.send_due(timezone.now())

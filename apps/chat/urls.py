@@ -16,5 +16,8 @@ urlpatterns = [
     path("chat/<slug:key>/read", views.read, name="chat_read"),
     path("chat/<slug:key>/typing", views.typing, name="chat_typing"),
     path("chat/<slug:key>/rating", views.rating, name="chat_rating"),
+    path("chat/<slug:key>/files", views.files, name="chat_files"),
+    path("chat/<slug:key>/files/<uuid:public_id>", views.file, name="chat_file"),
+    path("chat/<slug:key>/transcript", views.transcript, name="chat_transcript"),
     path("chat/<slug:key>/end", views.end, name="chat_end"),
 ]

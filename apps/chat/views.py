@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.http import HttpRequest, JsonResponse
+from django.http import FileResponse, HttpRequest, JsonResponse
 from django.utils import timezone
 
-from apps.chat import live, ratings
+from apps.chat import live, ratings, transcripts, uploads
 from apps.chat.bot.owing import still_writing
 from apps.chat.config import config_of, status_for
 from apps.chat.doors import body_of, data_in, for_session, for_site, text_in, uuid_in, whole_in
@@ -129,6 +130,37 @@ def end(request: HttpRequest, session: ChatSession) -> JsonResponse:
         raise BadRequest
     ended = ratings.end(conversation_id=_conversation(session).pk, helped=helped, now=timezone.now())
     return JsonResponse({"state": ended.state, "seq": ended.seq})
+
+
+@for_session(methods="POST", limit="chat_files")
+def files(request: HttpRequest, session: ChatSession) -> JsonResponse:
+    """Send a file: a form with ``file`` and ``client_msg_id``."""
+    file = request.FILES.get("file")
+    if file is None or len(request.FILES) > 1:
+        raise BadRequest
+    received = uploads.receive(
+        conversation_id=_conversation(session).pk,
+        file=file,
+        client_id=uuid_in(request.POST.dict(), "client_msg_id"),
+        now=timezone.now(),
+    )
+    event = received.event
+    answer = {"client_msg_id": str(event.client_id), "seq": event.seq, "event": shown(event)}
+    return JsonResponse(answer, status=200 if received.repeated else 201)
+
+
+@for_session(methods="GET", limit="chat_reads")
+def file(request: HttpRequest, session: ChatSession, public_id: UUID) -> FileResponse:
+    """A file of the session's own conversation."""
+    return uploads.handed_out(uploads.upload_of(_conversation(session), public_id))
+
+
+@for_session(methods="POST", limit="chat_transcripts")
+def transcript(request: HttpRequest, session: ChatSession) -> JsonResponse:
+    """Have the conversation sent by e-mail: ``{email}``. The answer is the same whether or not the address exists."""
+    address = text_in(body_of(request), "email", longest=254)
+    transcripts.ask(conversation=_conversation(session), address=address, now=timezone.now())
+    return JsonResponse({}, status=202)
 
 
 def _conversation(session: ChatSession) -> Conversation:

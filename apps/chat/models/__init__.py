@@ -4,6 +4,7 @@ from apps.chat.models.bot import BotTurn, Dialogue, Verification
 from apps.chat.models.conversations import Conversation, Event, Reading, Upload
 from apps.chat.models.handoffs import Handoff, HandoffRating, Rating
 from apps.chat.models.policies import ChatPolicyVersion
+from apps.chat.models.mails import TranscriptMail
 from apps.chat.models.sites import ChatSession, ChatSite, Visitor
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "HandoffRating",
     "Rating",
     "Reading",
+    "TranscriptMail",
     "Upload",
     "Verification",
     "Visitor",
