@@ -241,7 +241,7 @@ class Visit:
         self.me.room.look()
 
     def _ping(self, body: Body) -> None:
-        self.me.tell("pong")
+        self.me.tell("pong", seq=self.me.sent)
 
 
 _HANDLERS: dict[str, Callable[[Visit, Body], None]] = {

@@ -8,6 +8,7 @@ private storage, which no address of the web server leads to, under a random nam
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ _ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         PDF: (".pdf",), TEXT: (".txt", ".csv", ".log", ".md"),
     }
 )  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _PICTURE_SIGNS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF")
 
 
@@ -167,7 +169,7 @@ def _is_text(file: File[Any]) -> bool:
     try:
         for chunk in file.chunks():
             text = decoder.decode(chunk)
-            if any(ord(sign) < 32 and sign not in "\t\n\r\f" for sign in text):
+            if _CONTROL.search(text):
                 return False
             if first and text.lstrip("\ufeff \t\r\n").startswith(("<", "#!", "%!")):
                 return False

@@ -511,8 +511,8 @@ def test_frames_are_small_json(site) -> None:
         tab = Socket()
         await tab.hello(session.token)
         await tab.send({"type": "ping"})
-        while (message := await tab.end.receive_output(5))["text"] != '{"type":"pong"}':
+        while (message := await tab.end.receive_output(5))["text"] != '{"type":"pong","seq":0}':
             json.loads(message["text"])
         return message["text"]
 
-    assert spoken(play) == '{"type":"pong"}'
+    assert spoken(play) == '{"type":"pong","seq":0}'

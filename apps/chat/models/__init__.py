@@ -3,8 +3,8 @@
 from apps.chat.models.bot import BotTurn, Dialogue, Verification
 from apps.chat.models.conversations import Conversation, Event, Reading, Upload
 from apps.chat.models.handoffs import Handoff, HandoffRating, Rating
-from apps.chat.models.policies import ChatPolicyVersion
 from apps.chat.models.mails import TranscriptMail
+from apps.chat.models.policies import ChatPolicyVersion
 from apps.chat.models.sites import ChatSession, ChatSite, Visitor
 
 __all__ = [
