@@ -105,6 +105,9 @@ class AnswerSerializer(serializers.Serializer):
     rephrased = serializers.BooleanField(
         read_only=True, help_text="Whether a model put the article's words into others."
     )
+    cited = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="Headings of the parts that a model's words rest on."
+    )
     confidence = serializers.FloatField(read_only=True, help_text="Probability that the best article answers, 0 to 1.")
     articles = HitSerializer(source="hits", many=True, read_only=True)
     settings = serializers.IntegerField(read_only=True, help_text="Number of the settings that decided.")
