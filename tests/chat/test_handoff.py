@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 
 from apps.chat import conversations
-from apps.chat.bot import handing, intake
+from apps.chat.bot import handing, intake, signals
 from apps.chat.bot.handing import hand_off
 from apps.chat.models import BotTurn, Conversation, Dialogue, Event, Handoff, HandoffRating
 from apps.core.roles import Role
@@ -24,8 +24,9 @@ PROBLEM = "My new lamp arrived broken and I want my money back, what can you do?
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> None:
+def _empty_caches() -> None:
     cache.clear()
+    signals.forget()
 
 
 @pytest.fixture

@@ -132,14 +132,20 @@ def deliver(turn: BotTurn, reply: Reply, now: datetime) -> Event | None:
             conversation_id=conversation.pk, author=Event.Author.BOT, text=reply.text, data=reply.data, now=now,
             turn=turn.turn,
         ).event  # fmt: skip
-    conversation.refresh_from_db()
-    conversation.misses = reply.misses
-    conversation.language = reply.language or conversation.language
-    conversation.save(update_fields=["misses", "language"])
+    _remember(conversation, reply)
     for effect in reply.effects:
         effect(conversation, now)
     _measure(conversation, reply, now)
     return event
+
+
+def _remember(conversation: Conversation, reply: Reply) -> None:
+    """Note misses and language, where they changed; the rest of the row was changed by :func:`say` on an object of its own."""
+    language = reply.language or conversation.language
+    if (conversation.misses, conversation.language) != (reply.misses, language):
+        Conversation.objects.filter(pk=conversation.pk).update(misses=reply.misses, language=language)
+    if reply.effects:
+        conversation.refresh_from_db()
 
 
 def _settle(turn: BotTurn, reply: Reply, now: datetime) -> bool:
