@@ -19,6 +19,7 @@ from apps.knowledge import drafts, reviewing
 from apps.knowledge.calibration import current_settings
 from apps.knowledge.models import ArticleImage, ArticleVersion, AskedQuestion, Gap
 from tests.browser.conftest import Desk
+from tests.browser.test_contrast import CONTRAST
 from tests.core.factories import person
 from tests.knowledge.factories import CategoryFactory
 
@@ -141,4 +142,4 @@ def test_every_page_fits_and_keeps_the_policy(
         f"answersettings/{current_settings().pk}/change/", "category/", "synonym/add/",
     ):  # fmt: skip
         one.open(f"{BASE}/{path}")
-        assert one.overflow() == 0, path
+        assert (one.overflow(), one.page.evaluate(CONTRAST)) == (0, {}), path
