@@ -27,19 +27,13 @@ _ONE = {200: shapes.FlagDetailSerializer}
 class FlagView(DeskView):
     """What the views of flags share."""
 
-    sees = VIEW
+    sees, missing = VIEW, FlagNotFound
 
     def visible(self, flag_id: int) -> RiskFlag:
-        """The flag, if it is there for this person.
-
-        Raises:
-            FlagNotFound: it is not.
-        """
+        """The flag, if it is there for this person."""
         rows = RiskFlag.objects.visible_to(self.person).select_related(*_RELATED)
         history = Prefetch("events", FlagEvent.objects.select_related("actor"))
-        found: RiskFlag | None = rows.prefetch_related(history, "clocks").filter(pk=flag_id).first()
-        if found is None:
-            raise FlagNotFound
+        found: RiskFlag = self.one(rows.prefetch_related(history, "clocks"), flag_id)
         return found
 
     def detail(self, flag: RiskFlag) -> Any:
@@ -48,13 +42,10 @@ class FlagView(DeskView):
 
     def do(self, flag_id: int, work: Callable[[], Any], values: dict[str, Any] | None = None) -> Response:
         """Do something with a flag, if it is what ``If-Match`` says, and answer it."""
-        bound = self.bound(self.visible(flag_id), work, values, needed=values is not None)
-
-        def done() -> tuple[int, Any]:
-            bound()
-            return 200, self.detail(self.visible(flag_id))
-
-        return self.answer_once(done)
+        flag = self.visible(flag_id)
+        return self.answer_change(
+            flag, work, values, needed=values is not None, shown=lambda: self.detail(self.visible(flag_id))
+        )
 
 
 class FlagsView(FlagView):

@@ -34,22 +34,16 @@ _ONE = {200: shapes.TicketDetailSerializer}
 class TicketView(DeskView):
     """What the views of tickets share."""
 
-    sees = VIEW
+    sees, missing = VIEW, TicketNotFound
 
     def visible(self, ticket_id: int) -> Ticket:
-        """The ticket, if it is there for this person.
-
-        Raises:
-            TicketNotFound: it is not.
-        """
+        """The ticket, if it is there for this person."""
         rows = Ticket.objects.visible_to(self.person).select_related(*_RELATED)
         history = (
             Prefetch("messages", TicketMessage.objects.select_related("author")),
             Prefetch("events", TicketEvent.objects.select_related("actor")),
         )
-        found: Ticket | None = rows.prefetch_related(*history, "links", "clocks").filter(pk=ticket_id).first()
-        if found is None:
-            raise TicketNotFound
+        found: Ticket = self.one(rows.prefetch_related(*history, "links", "clocks"), ticket_id)
         return found
 
     def detail(self, ticket_id: int) -> Any:
@@ -75,13 +69,9 @@ class TicketView(DeskView):
         """Do something with a ticket, if it is what ``If-Match`` says, and answer it."""
         ticket = self.visible(ticket_id)
         self.may(WORK)
-        bound = self.bound(ticket, work, values, needed=needed and values is not None)
-
-        def done() -> tuple[int, Any]:
-            bound()
-            return 200, self.detail(ticket_id)
-
-        return self.answer_once(done)
+        return self.answer_change(
+            ticket, work, values, needed=needed and values is not None, shown=lambda: self.detail(ticket_id)
+        )
 
 
 class TicketsView(TicketView):

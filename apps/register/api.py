@@ -136,7 +136,7 @@ class OneRiskView(RiskView):
             )  # fmt: skip
             return 200, self.detail(risk_id)
 
-        return self.answer_once(work, bound=True)
+        return self.answer_bound(work)
 
 
 class RatingsView(RiskView):
@@ -152,7 +152,7 @@ class RatingsView(RiskView):
             risks.rate(risk_id=risk_id, seen_version=seen, actor=self.person, now=timezone.now(), **values)
             return 201, self.detail(risk_id)
 
-        return self.answer_once(work, bound=True)
+        return self.answer_bound(work)
 
 
 class StatusView(RiskView):
@@ -171,7 +171,7 @@ class StatusView(RiskView):
             service(risk_id=risk_id, seen_version=seen, reason=values["reason"], actor=self.person, now=timezone.now())
             return 200, self.detail(risk_id)
 
-        return self.answer_once(work, bound=True)
+        return self.answer_bound(work)
 
 
 class AcceptancesView(RiskView):
@@ -189,7 +189,7 @@ class AcceptancesView(RiskView):
             )
             return 201, shapes.AcceptanceSerializer(made).data
 
-        return self.answer_once(work, bound=True)
+        return self.answer_bound(work)
 
 
 class AcceptanceDecisionView(RegisterView):
@@ -265,7 +265,7 @@ class OneMitigationView(RiskView):
             )  # fmt: skip
             return 200, shapes.MitigationSerializer(self.found(mitigation_id)).data
 
-        return self.answer_once(work, bound=True)
+        return self.answer_bound(work)
 
 
 class ControlsView(RegisterView):

@@ -67,7 +67,7 @@ class AttemptsView(SubscriptionView):
             )
             return 201, shapes.attempt_data(made)
 
-        return self.answer_once(work, key_required=True)
+        return self.data_once(work, key_required=True)
 
 
 class ApprovalsView(SubscriptionView):
@@ -103,7 +103,7 @@ class ApprovalsView(SubscriptionView):
             )
             return 201, shapes.ApprovalSerializer(made).data
 
-        return self.answer_once(work, key_required=True)
+        return self.data_once(work, key_required=True)
 
 
 class RevokeView(SubscriptionView):
@@ -156,4 +156,4 @@ class BalanceView(SubscriptionView):
             )
             return 200, shapes.balance_data(balance)
 
-        return self.answer_once(work)
+        return self.data_once(work)
