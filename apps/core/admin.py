@@ -29,6 +29,7 @@ from apps.core import exports, tokens
 from apps.core.filters import DecisionScopeFilter
 from apps.core.home import address
 from apps.core.models import ApiToken, Decision, DecisionText, Delivery, Scope, User
+from apps.core.people import user_of
 from apps.core.scope import grant_changes, groups_granted, people_granted, scopes_of, sees_every_scope, set_grants
 from apps.core.templatetags.desk import badge
 
@@ -49,7 +50,7 @@ class ScopedAdmin(admin.ModelAdmin):
         return visible_to(user) if visible_to else queryset
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.narrow(super().get_queryset(request), request.user)  # type: ignore[arg-type]
+        return self.narrow(super().get_queryset(request), user_of(request))
 
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
@@ -70,7 +71,7 @@ class ScopedAdmin(admin.ModelAdmin):
         key = (self.opts.label, obj.pk)
         if key not in answers:
             manager = self.model._default_manager
-            answers[key] = self.narrow(manager.all(), request.user).filter(pk=obj.pk).exists()  # type: ignore[arg-type]
+            answers[key] = self.narrow(manager.all(), user_of(request)).filter(pk=obj.pk).exists()
         return answers[key]
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -86,7 +87,7 @@ class ScopedAdmin(admin.ModelAdmin):
         self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
     ) -> forms.ModelChoiceField | None:
         if "queryset" not in kwargs:
-            kwargs["queryset"] = self.narrow(db_field.remote_field.model._default_manager.all(), request.user)  # type: ignore[arg-type]
+            kwargs["queryset"] = self.narrow(db_field.remote_field.model._default_manager.all(), user_of(request))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
@@ -208,7 +209,7 @@ class ScopeAdmin(ScopedAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         changes = grant_changes(form.instance, form.cleaned_data["people"], form.cleaned_data["groups"])
-        set_grants(form.instance, changes, actor=request.user)  # type: ignore[arg-type]
+        set_grants(form.instance, changes, actor=user_of(request))
 
 
 # Where a subject's kind has a page.
@@ -326,11 +327,11 @@ class TokenAdmin(admin.ModelAdmin):
         return False
 
     def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
-        tokens.revoke(obj, actor=request.user)  # type: ignore[arg-type]
+        tokens.revoke(obj, actor=user_of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         for token in queryset:
-            tokens.revoke(token, actor=request.user)  # type: ignore[arg-type]
+            tokens.revoke(token, actor=user_of(request))
 
 
 DELIVERY_TONES = {"sent": "ok", "pending": "info", "failed": "bad", "skipped": "muted"}

@@ -20,6 +20,7 @@ from django.urls import URLPattern, path
 from apps.core.errors import DomainError, request_id
 from apps.core.models import User
 from apps.core.numbers import whole
+from apps.core.people import user_of
 
 READS = ["GET", "HEAD"]
 METHODS = [*READS, "POST"]
@@ -67,7 +68,7 @@ class Question:
 
 def person(request: HttpRequest) -> User:
     """Who asks; the admin site lets staff in only."""
-    return request.user  # type: ignore[return-value]
+    return user_of(request)
 
 
 def found(modeladmin: admin.ModelAdmin, request: HttpRequest, pk: str | int, *related: str) -> Any:

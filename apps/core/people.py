@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from django.http import HttpRequest
-
-from apps.core.models import User
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the admin site needs this before there are models
+    from django.http import HttpRequest
     from rest_framework.request import Request
+
+    from apps.core.models import User
 
 
 def user_of(request: HttpRequest | Request) -> User:
@@ -18,4 +17,4 @@ def user_of(request: HttpRequest | Request) -> User:
     The types of Django say that it may be a stranger; what was asked before (the admin site, a permission class) has let
     no stranger through.
     """
-    return cast(User, request.user)
+    return cast("User", request.user)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
 from apps.core import home
+from apps.core.people import user_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -125,7 +126,7 @@ class DeskSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The home page; see :mod:`apps.core.home`."""
-        shown = home.panels_for(request.user, timezone.now()) if self.has_permission(request) else []  # type: ignore[arg-type]
+        shown = home.panels_for(user_of(request), timezone.now()) if self.has_permission(request) else []
         columns = {
             "main_panels": [pair for pair in shown if pair[0].column == "main"],
             "side_panels": [pair for pair in shown if pair[0].column == "side"],

@@ -15,6 +15,7 @@ from apps.actions.admin.detail import card_url
 from apps.actions.forms import BulkDismissForm
 from apps.actions.models import ActionCard
 from apps.core.errors import DomainError, request_id
+from apps.core.people import user_of
 
 if TYPE_CHECKING:
     from apps.actions.admin.queue import ActionCardAdmin
@@ -53,7 +54,7 @@ def bulk_dismiss(admin: ActionCardAdmin, request: HttpRequest) -> HttpResponse:
     try:
         services.bulk_dismiss(
             card_ids_versions=mine,
-            actor=request.user,  # type: ignore[arg-type]
+            actor=user_of(request),
             outcome=form.cleaned_data["outcome"],
             reason=form.cleaned_data["reason"],
         )

@@ -26,6 +26,7 @@ from apps.actions.executors import Executor, executors, offered_actions
 from apps.actions.forms import ApproveForm, DismissForm, EscalateForm, NoteForm, RollBackForm, SeenForm
 from apps.actions.models import ActionCard, CardEvent
 from apps.core.errors import DomainError, request_id
+from apps.core.people import user_of
 
 if TYPE_CHECKING:
     from apps.actions.admin.queue import ActionCardAdmin
@@ -164,7 +165,7 @@ def _take(admin: ActionCardAdmin, request: HttpRequest, card: ActionCard, step: 
     if not form.is_valid():
         return _page(admin, request, card, step, form=form, status=400)
     try:
-        words = step.run(card, request.user, form.cleaned_data)  # type: ignore[arg-type]
+        words = step.run(card, user_of(request), form.cleaned_data)
     except services.CardChanged as change:
         card = find_card(admin, request, card.pk)
         # What was typed is kept; the version and the key are those of the page that now shows the change.

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from apps.actions.admin.detail import action_title
 from apps.actions.models import ActionCard, Execution
 from apps.core.admin import ReadOnlyAdmin
+from apps.core.people import user_of
 from apps.core.templatetags.desk import badge
 
 TONES = {Execution.Status.SUCCEEDED: "ok", Execution.Status.FAILED: "bad"}
@@ -45,14 +46,14 @@ class ExecutionAdmin(ReadOnlyAdmin):
     readonly_fields = ["card_link"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
-        cards = ActionCard.objects.visible_to(request.user)  # type: ignore[arg-type]
+        cards = ActionCard.objects.visible_to(user_of(request))
         return super().get_queryset(request).filter(card__in=cards)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_view_permission(request, obj)
         if not allowed or obj is None:
             return allowed
-        return bool(ActionCard.objects.visible_to(request.user).filter(pk=obj.card_id).exists())  # type: ignore[arg-type]
+        return bool(ActionCard.objects.visible_to(user_of(request)).filter(pk=obj.card_id).exists())
 
     @admin.display(description="action", ordering="action")
     def what(self, execution: Execution) -> str:

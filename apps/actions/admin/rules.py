@@ -17,6 +17,7 @@ from apps.actions import services
 from apps.actions.models import ActionCard, RuleRun, RuleVersion
 from apps.actions.rules import Rule, RuleSettings, rules
 from apps.core.admin import ReadOnlyAdmin
+from apps.core.people import user_of
 from apps.core.thresholds import ThresholdForm
 from apps.core.versions_admin import SettingsVersionAdmin
 
@@ -66,7 +67,9 @@ def standings(request: HttpRequest, now: datetime) -> list[Standing]:
             today=Count("pk", filter=Q(started_at__gte=now - timedelta(days=1))),
         )
     }
-    cards = ActionCard.objects.visible_to(request.user).queue().order_by().values_list("rule").annotate(n=Count("pk"))  # type: ignore[arg-type]
+    cards = (
+        ActionCard.objects.visible_to(user_of(request)).queue().order_by().values_list("rule").annotate(n=Count("pk"))
+    )
     waiting: dict[str, int] = dict(cards)
     return [
         Standing(
@@ -111,7 +114,7 @@ class RuleVersionAdmin(SettingsVersionAdmin):
             settings=form.values(),
             enabled=form.cleaned_data["enabled"],
             reason=form.cleaned_data["reason"],
-            actor=request.user,  # type: ignore[arg-type]
+            actor=user_of(request),
         )
 
     def more(self, request: HttpRequest, rule: Rule) -> dict[str, Any]:

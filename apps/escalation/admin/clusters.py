@@ -14,9 +14,10 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.asking import Words, ask, found, page, person
 from apps.escalation import clusters
-from apps.escalation.admin.asking import Question, ask, person
-from apps.escalation.admin.shared import Words, found, page, source_url, source_words
+from apps.escalation.admin.asking import about
+from apps.escalation.admin.shared import source_url, source_words
 from apps.escalation.forms import PlainForm, text
 from apps.escalation.models import Cluster, Proposal
 
@@ -130,7 +131,7 @@ def merge(modeladmin: ClusterAdmin, request: HttpRequest, pk: int) -> HttpRespon
 
     lead = f"“{cluster.title}”: its {cluster.reports} reports move, and its open proposal goes on with them. This cannot be undone."
     words = Words("Merge into another group", "Merge", lead, "danger")
-    question = Question(
+    question = about(
         words, lambda data: MergeForm(data, others=others), run, cluster_url(cluster.pk), f"Group {cluster.pk}"
     )
     return ask(modeladmin, request, question)
@@ -151,4 +152,4 @@ def split(modeladmin: ClusterAdmin, request: HttpRequest, pk: int, report: int) 
         return f"{source_words(member.subject or member.source)} stands alone now."
 
     words = Words("Split off a report", "Split off", f"“{member.text[:300]}” leaves the group “{cluster.title}”.")
-    return ask(modeladmin, request, Question(words, SplitForm, run, cluster_url(cluster.pk), f"Group {cluster.pk}"))
+    return ask(modeladmin, request, about(words, SplitForm, run, cluster_url(cluster.pk), f"Group {cluster.pk}"))

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from apps.core.models import User
+from apps.core.people import user_of
 from apps.core.periods import SPANS, Days, asked, share, span
 from apps.escalation import proposals, training, trends
 from apps.escalation.admin.shared import level_tone
@@ -28,7 +29,7 @@ def dashboard(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if not modeladmin.has_view_permission(request):
         raise PermissionDenied
-    user: User = request.user  # type: ignore[assignment]  # staff only
+    user = user_of(request)
     now = timezone.now()
     days, form = asked(request, now.date())
     levels = trends.by_level(user=user, start=days.start, end=days.end, now=now)

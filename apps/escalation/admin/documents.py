@@ -16,13 +16,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin
+from apps.core.asking import Words, ask, found, page, person
 from apps.core.markdown import rendered
 from apps.core.models import User
 from apps.core.templatetags.desk import badge
 from apps.escalation import differences, documents, levels, training
-from apps.escalation.admin.asking import Question, ask, person
+from apps.escalation.admin.asking import about
 from apps.escalation.admin.setup import Undeletable
-from apps.escalation.admin.shared import DASH, Words, found, page
+from apps.escalation.admin.shared import DASH
 from apps.escalation.binding import MissingInformation
 from apps.escalation.forms import PlainForm, text
 from apps.escalation.models import Course, Document, DocumentVersion, RiskFlag
@@ -158,7 +159,7 @@ def draft(modeladmin: DocumentAdmin, request: HttpRequest, pk: int) -> HttpRespo
         return f"Version {version.number} waits for approval by somebody else."
 
     words = Words("New version", "Save as draft", "It holds once somebody else has approved it.")
-    question = Question(
+    question = about(
         words, lambda sent: VersionForm(sent, with_table=is_protocol, initial=initial), run, document_url(document),
         document.title,
     )  # fmt: skip
@@ -228,7 +229,7 @@ def approve(modeladmin: DocumentAdmin, request: HttpRequest, pk: int, version: i
     lead = f"The version in force before is superseded. What changes: {changes}"
     holds = document.versions.filter(state="approved").first()
     shown = {"version": row, "text": rendered(row.body, under=2) if row else "", "data": _pretty(row)}
-    question = Question(
+    question = about(
         Words(f"Approve version {number}", "Approve", lead), PlainForm, run, document_url(document), document.title,
         "escalation/approve.html", shown | (_differences(row, holds) if row else {}),
     )  # fmt: skip
@@ -331,5 +332,5 @@ def record_completion(modeladmin: CourseAdmin, request: HttpRequest) -> HttpResp
 
     url = reverse("admin:escalation_course_standing")
     words = Words("Record a training", "Record")
-    question = Question(words, lambda data: CompletionForm(data, initial=initial), run, url, "Who is due")
+    question = about(words, lambda data: CompletionForm(data, initial=initial), run, url, "Who is due")
     return ask(modeladmin, request, question)

@@ -11,18 +11,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.core.asking import found
 from apps.core.facts import evidence
 from apps.core.models import User
+from apps.core.people import user_of
 from apps.escalation import levels
-from apps.escalation.admin.shared import (
-    CLOCK_TONES,
-    field_words,
-    found,
-    left,
-    level_tone,
-    links,
-    masked_words,
-)
+from apps.escalation.admin.shared import CLOCK_TONES, field_words, left, level_tone, links, masked_words
 from apps.escalation.details import RAISE, may_edit
 from apps.escalation.flags import may_acknowledge
 from apps.escalation.ladder import ENDS, LEADS, RISK, STAGES, allowed, may_change_level, roles_of
@@ -48,7 +42,7 @@ def flag_page(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: str) -> HttpR
     """Show a flag."""
     flag: RiskFlag = found(modeladmin, request, pk, "raised_by", "scope", "assignee")
     now, protocol = timezone.now(), levels.in_force()
-    user: User = request.user  # type: ignore[assignment]  # staff only
+    user = user_of(request)
     context = {
         **modeladmin.admin_site.each_context(request),
         "title": flag.title,

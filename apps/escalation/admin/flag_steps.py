@@ -10,11 +10,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
 
+from apps.core.asking import Question, Words, ask, found, person, show
 from apps.core.errors import DomainError
 from apps.escalation import flags, levels
-from apps.escalation.admin.asking import Question, ask, person, show
+from apps.escalation.admin.asking import about
 from apps.escalation.admin.flag_page import flag_url
-from apps.escalation.admin.shared import Words, field_words, found, level_tone
+from apps.escalation.admin.shared import field_words, level_tone
 from apps.escalation.details import EDITABLE, RAISE, may_edit, prefilled
 from apps.escalation.forms import FeedbackForm, HandoverForm, LevelForm, MoveForm, NoteForm, TemplateForm
 from apps.escalation.ladder import ENDS, STAGES, Transition, first_step, may_change_level, roles_of, way
@@ -37,7 +38,7 @@ def _ask(
 
 def _question(flag: RiskFlag, words: Words, make: Callable[[Any], Any], run: Callable[[Any], str]) -> Question:
     more = {"flag": flag, "now": timezone.now(), "tone": level_tone(flag.level)}
-    return Question(words, make, run, flag_url(flag), flag.title, "escalation/flag_form.html", more)
+    return about(words, make, run, flag_url(flag), flag.title, "escalation/flag_form.html", more)
 
 
 def _refused(modeladmin: RiskFlagAdmin, request: HttpRequest, flag: RiskFlag, refusal: DomainError) -> HttpResponse:

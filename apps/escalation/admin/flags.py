@@ -12,10 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.asking import page
 from apps.core.templatetags.desk import ago, badge
 from apps.escalation.admin import board, dashboard, flag_steps, raising
 from apps.escalation.admin.flag_page import flag_page
-from apps.escalation.admin.shared import level_tone, page, source_url, source_words
+from apps.escalation.admin.shared import level_tone, source_url, source_words
 from apps.escalation.models import RiskFlag
 
 LADDER = "escalation.change_riskflag"

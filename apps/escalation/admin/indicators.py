@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from apps.core.asking import person
 from apps.core.thresholds import ThresholdForm
 from apps.core.versions_admin import SettingsVersionAdmin
 from apps.escalation import proposals, thresholds
-from apps.escalation.admin.asking import person
 from apps.escalation.models import IndicatorVersion, Proposal
 from apps.escalation.signs import Sign, indicators
 

@@ -10,10 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from apps.core.asking import Words, ask, found, person
 from apps.escalation import phrases
-from apps.escalation.admin.asking import Question, ask, person
+from apps.escalation.admin.asking import about
 from apps.escalation.admin.setup import Undeletable
-from apps.escalation.admin.shared import Words, found
 from apps.escalation.models import Phrase
 
 
@@ -62,7 +62,7 @@ class PhraseAdmin(Undeletable):
             return f"“{made}” counts from the next message on."
 
         words = Words("New phrase", "Add", "It counts from the next message on.")
-        return ask(self, request, Question(words, PhraseForm, run, self._list(), "Risk phrases"))
+        return ask(self, request, about(words, PhraseForm, run, self._list(), "Risk phrases"))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -86,7 +86,7 @@ class PhraseAdmin(Undeletable):
         words = Words(
             "Change a phrase", "Save", f"This is version {phrase.version}; it counts so from the next message on."
         )
-        return ask(self, request, Question(words, make, run, self._list(), phrase.text))
+        return ask(self, request, about(words, make, run, self._list(), phrase.text))
 
     def save_model(self, request: HttpRequest, obj: Phrase, form: Any, change: bool) -> None:
         """Nothing is saved past the service; Django's own pages are not used for it.

@@ -16,12 +16,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.asking import Words, ask, found, page, person
 from apps.core.facts import evidence
 from apps.core.templatetags.desk import badge
 from apps.escalation import proposals
-from apps.escalation.admin.asking import Question, ask, person
+from apps.escalation.admin.asking import about
 from apps.escalation.admin.flag_page import flag_url
-from apps.escalation.admin.shared import Words, found, level_tone, page, source_url, source_words, when
+from apps.escalation.admin.shared import level_tone, source_url, source_words, when
 from apps.escalation.forms import SeenForm, text
 from apps.escalation.models import Proposal, RiskFlag
 
@@ -166,7 +167,7 @@ def confirm(modeladmin: ProposalAdmin, request: HttpRequest, pk: int) -> HttpRes
     words = Words(
         "Confirm the proposal", "Raise the flag", "A risk flag is raised with these reasons; its ladder begins."
     )
-    question = Question(
+    question = about(
         words, lambda data: ConfirmForm(data, initial=initial), run, proposal_url(proposal), proposal.title
     )
     return ask(modeladmin, request, question)
@@ -189,5 +190,5 @@ def reject(modeladmin: ProposalAdmin, request: HttpRequest, pk: int) -> HttpResp
 
     words = Words("Reject the proposal", "Not a risk", "Nobody is told, and no flag is raised.", "danger")
     make = {"seen": proposal.version}
-    question = Question(words, lambda data: RejectForm(data, initial=make), run, proposal_url(proposal), proposal.title)
+    question = about(words, lambda data: RejectForm(data, initial=make), run, proposal_url(proposal), proposal.title)
     return ask(modeladmin, request, question)

@@ -12,12 +12,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.core.errors import DomainError
+from apps.core.asking import Question, Words, ask
 from apps.core.models import Scope, User
+from apps.core.people import user_of
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.escalation import flags, levels
 from apps.escalation.admin.flag_page import flag_url
-from apps.escalation.admin.shared import Words, blame, form_page, masked_words, source_url, source_words
+from apps.escalation.admin.shared import masked_words, source_url, source_words
 from apps.escalation.details import RAISE
 from apps.escalation.forms import RaiseForm
 from apps.escalation.models import FlagEvent, RiskFlag
@@ -36,7 +37,7 @@ def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
     """Show the form (GET), or raise the flag (POST)."""
     if request.method not in ("GET", "HEAD", "POST"):
         return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-    user: User = request.user  # type: ignore[assignment]  # staff only
+    user = user_of(request)
     if not (modeladmin.has_view_permission(request) and user.has_perm(RAISE)):
         raise PermissionDenied
     source = (request.POST if request.method == "POST" else request.GET).get("source", "")
@@ -47,27 +48,21 @@ def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
     if before and request.method != "POST":
         messages.info(request, "A flag was raised from it before; this is the flag.")
         return HttpResponseRedirect(flag_url(before))
-    form = _form(request.POST if request.method == "POST" else None, user, source, origin)
-    refusal: DomainError | None = None
-    status = 200
-    if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            try:
-                flag = _raise(form, user, source, origin)
-            except DomainError as error:
-                blame(form, error)
-                refusal, status = error, error.status
-            else:
-                messages.success(request, f"Raised: {flag.title}, level {flag.get_level_display()}.")
-                _say_masked(request, flag)
-                return HttpResponseRedirect(flag_url(flag))
+    raised: list[RiskFlag] = []
+
+    def run(form: RaiseForm) -> str:
+        flag = _raise(form, user, source, origin)
+        raised.append(flag)
+        _say_masked(request, flag)
+        return f"Raised: {flag.title}, level {flag.get_level_display()}."
+
     back = source_url(source) or reverse("admin:escalation_riskflag_board")
-    crumb = source_words(source) if origin else "Board"
-    return form_page(
-        modeladmin, request, form, WORDS, back=back, crumb=crumb, refusal=refusal, status=status,
-        template="escalation/raise.html", origin=source_words(source) if origin else "",
+    question = Question(
+        WORDS, lambda data, files: _form(data, user, source, origin), run, lambda: flag_url(raised[0]), back,
+        source_words(source) if origin else "Board", "escalation/raise.html",
+        {"origin": source_words(source) if origin else ""},
     )  # fmt: skip
+    return ask(modeladmin, request, question)
 
 
 def _say_masked(request: HttpRequest, flag: RiskFlag) -> None:

@@ -15,12 +15,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.asking import Words, ask, found, page, person
 from apps.core.errors import DomainError
 from apps.core.markdown import rendered
 from apps.core.templatetags.desk import badge
 from apps.escalation import reviews
-from apps.escalation.admin.asking import Question, ask, person
-from apps.escalation.admin.shared import Words, found, level_tone, page, source_url, when
+from apps.escalation.admin.asking import about
+from apps.escalation.admin.shared import level_tone, source_url, when
 from apps.escalation.agenda import EVERY
 from apps.escalation.minutes import minutes, subject
 from apps.escalation.models import Review, ReviewItem
@@ -164,7 +165,7 @@ def decide(modeladmin: ReviewAdmin, request: HttpRequest, pk: int, item: int) ->
 
     why = f" On the agenda because: {row.reason}." if row.flag or row.cluster else ""
     words = Words("Decide", "Write down", f"{subject(row)}{why}")
-    question = Question(
+    question = about(
         words, lambda data: DecisionForm(data, initial=initial), run, review_url(review), str(review),
         "escalation/decide.html", {"brief": rendered(row.brief, under=2)},
     )  # fmt: skip
@@ -202,7 +203,7 @@ def complete(modeladmin: ReviewAdmin, request: HttpRequest, pk: int) -> HttpResp
     words = Words(
         "Complete the review", "Complete", "Every item needs a decision. The next review is planned from today."
     )
-    return ask(modeladmin, request, Question(words, CompleteForm, run, review_url(review), str(review)))
+    return ask(modeladmin, request, about(words, CompleteForm, run, review_url(review), str(review)))
 
 
 def download(modeladmin: ReviewAdmin, request: HttpRequest, pk: int) -> HttpResponse:

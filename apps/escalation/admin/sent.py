@@ -13,9 +13,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin
+from apps.core.asking import person
 from apps.core.templatetags.desk import badge
 from apps.escalation import outgoing
-from apps.escalation.admin.asking import person
 from apps.escalation.admin.setup import Undeletable
 from apps.escalation.admin.shared import when
 from apps.escalation.models import Endpoint, OutgoingNews

@@ -13,10 +13,10 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from apps.core.admin import ScopedAdmin
+from apps.core.asking import Words, ask, found, page, person
 from apps.core.models import User
 from apps.escalation import clocks, holiday_days
-from apps.escalation.admin.asking import Question, ask, person
-from apps.escalation.admin.shared import Words, found, page
+from apps.escalation.admin.asking import about
 from apps.escalation.forms import PlainForm
 from apps.escalation.models import Calendar, CalendarDay, CannedReply, Category, Member, OpenHours, Team
 from apps.escalation.tickets import REQUIRABLE
@@ -199,7 +199,7 @@ def propose(modeladmin: CalendarAdmin, request: HttpRequest, pk: int) -> HttpRes
 
     lead = "The days are added as proposals. None counts until you have activated it."
     url = reverse("admin:escalation_calendar_activate", args=[calendar.pk])
-    question = Question(
+    question = about(
         Words("Propose holidays", "Propose", lead),
         lambda data: ProposeForm(data, initial={"year": timezone.now().year}), run, url, calendar.name,
     )  # fmt: skip
@@ -220,7 +220,7 @@ def activate(modeladmin: CalendarAdmin, request: HttpRequest, pk: int) -> HttpRe
         return f"{len(days)} day{'' if len(days) == 1 else 's'} active; {moved} running deadlines moved."
 
     lead = "Deadlines that run are counted again with these days, and say so."
-    question = Question(
+    question = about(
         Words("Activate holidays", "Activate", lead), lambda data: ActivateForm(data, proposed=proposed), run, url,
         calendar.name,
     )  # fmt: skip

@@ -1,24 +1,15 @@
-"""What the admin pages of the escalation share: words, tones, time left, and the page of a form."""
+"""What the admin pages of the escalation share: words, tones, references and time left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from apps.core.errors import DomainError, request_id
 from apps.core.facts import label
 from apps.core.home import address
-from apps.core.numbers import whole
 from apps.core.redaction import KINDS
 from apps.core.templatetags.desk import age, ago, badge
 from apps.escalation.models import Clock, RiskFlag, Ticket
@@ -111,83 +102,3 @@ def left(due_at: datetime | None, now: datetime) -> SafeString:
 def when(moment: datetime | None) -> SafeString:
     """How long ago, or a dash."""
     return ago(moment) if moment else DASH
-
-
-def found(modeladmin: admin.ModelAdmin, request: HttpRequest, pk: str | int, *related: str) -> Any:
-    """A row that this person may see.
-
-    Raises:
-        Http404: there is none, or it is outside the person's scope; which of the two is not told.
-        PermissionDenied: the person's role does not include such rows.
-    """
-    if not modeladmin.has_view_permission(request):
-        raise PermissionDenied
-    key = whole(str(pk))
-    rows = modeladmin.get_queryset(request).select_related(*related)
-    row = None if key is None else rows.filter(pk=key).first()
-    if row is None:
-        raise Http404
-    return row
-
-
-def page(modeladmin: admin.ModelAdmin, route: str, name: str, view: Callable[..., HttpResponse]) -> URLPattern:
-    """A page of a model besides the stock five; its view is given the admin object, the request and the route's parts."""
-
-    def bound(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        return view(modeladmin, request, **kwargs)
-
-    opts = modeladmin.opts
-    full = f"{opts.app_label}_{opts.model_name}_{name}"
-    return path(route, modeladmin.admin_site.admin_view(bound), name=full)
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words around a form.
-
-    Attributes:
-        title: heading of the page.
-        verb: on the button.
-        lead: what will happen.
-        tone: of the button.
-    """
-
-    title: str
-    verb: str
-    lead: str = ""
-    tone: str = "primary"
-
-
-def form_page(
-    modeladmin: admin.ModelAdmin,
-    request: HttpRequest,
-    form: Any,
-    words: Words,
-    *,
-    back: str,
-    crumb: str,
-    refusal: DomainError | None = None,
-    status: int = 200,
-    template: str = "escalation/form.html",
-    **more: Any,
-) -> HttpResponse:
-    """The page that asks for something; None as form shows a refusal alone."""
-    context = {
-        **modeladmin.admin_site.each_context(request),
-        "opts": modeladmin.opts,
-        "title": words.title,
-        "words": words,
-        "form": form,
-        "back": back,
-        "crumb": crumb,
-        "refusal": refusal,
-        "request_id": request_id(),
-        **more,
-    }
-    return TemplateResponse(request, template, context, status=status)
-
-
-def blame(form: Any, refusal: DomainError) -> None:
-    """Put what a service refused beside the fields that it names."""
-    for name, problems in refusal.fields.items():
-        form.add_error(name if name in form.fields else None, problems)

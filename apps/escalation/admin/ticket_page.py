@@ -10,10 +10,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.core.asking import found, person
 from apps.core.numbers import whole
 from apps.escalation import canned
-from apps.escalation.admin.asking import person
-from apps.escalation.admin.shared import CLOCK_TONES, STATUS_TONES, found, left, links, masked_words
+from apps.escalation.admin.shared import CLOCK_TONES, STATUS_TONES, left, links, masked_words
 from apps.escalation.models import Clock, Ticket, TicketEvent, TicketMessage
 from apps.escalation.ticket_binding import UNDONE, WORK
 from apps.escalation.ticket_forms import ReplyForm

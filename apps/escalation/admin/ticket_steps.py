@@ -11,11 +11,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.core.asking import Words, ask, found, person
 from apps.core.models import Scope, User
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.escalation import ticket_moves, tickets
-from apps.escalation.admin.asking import Question, ask, person
-from apps.escalation.admin.shared import STATUS_TONES, Words, found
+from apps.escalation.admin.asking import about
+from apps.escalation.admin.shared import STATUS_TONES
 from apps.escalation.admin.ticket_page import ticket_url
 from apps.escalation.binding import MissingInformation
 from apps.escalation.models import Ticket
@@ -64,7 +65,7 @@ def _about(
     run: Callable[[Any], str],
 ) -> HttpResponse:
     more = {"ticket": ticket, "tone": STATUS_TONES[Ticket.Status(ticket.status)], "now": timezone.now()}
-    question = Question(words, make, run, ticket_url(ticket), ticket.number, "escalation/ticket_form.html", more)
+    question = about(words, make, run, ticket_url(ticket), ticket.number, "escalation/ticket_form.html", more)
     return ask(modeladmin, request, question)
 
 
@@ -202,5 +203,5 @@ def create(modeladmin: TicketAdmin, request: HttpRequest) -> HttpResponse:
 
     url = reverse("admin:escalation_ticket_changelist")
     words = Words("New ticket", "Create", "It is routed at once; the ticket says to whom, and why.")
-    answer = ask(modeladmin, request, Question(words, partial(CreateForm, scopes=scopes), run, url, "Tickets"))
+    answer = ask(modeladmin, request, about(words, partial(CreateForm, scopes=scopes), run, url, "Tickets"))
     return HttpResponseRedirect(ticket_url(made[0])) if made else answer

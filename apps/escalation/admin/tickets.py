@@ -14,9 +14,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
+from apps.core.asking import page
 from apps.core.templatetags.desk import ago, badge
 from apps.escalation.admin import ticket_steps
-from apps.escalation.admin.shared import DASH, STATUS_TONES, left, page
+from apps.escalation.admin.shared import DASH, STATUS_TONES, left
 from apps.escalation.admin.ticket_page import ticket_page, ticket_url
 from apps.escalation.models import Ticket
 from apps.escalation.ticket_binding import CREATE, UNDONE

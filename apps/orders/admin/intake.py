@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.decisions import Entry, record_many
 from apps.core.facts import facts
+from apps.core.people import user_of
 from apps.core.templatetags.desk import badge
 from apps.core.templatetags.raw import pretty_json
 from apps.orders.admin.shared import DataAdmin, StoreFilter, when
@@ -80,7 +81,9 @@ class WebhookDeliveryAdmin(DataAdmin):
         with transaction.atomic():
             count = replay(chosen, now=timezone.now())
             record_many(
-                Entry(scope="intake", actor=request.user, action="webhook_replayed", subject=f"webhook_delivery:{key}")  # type: ignore[arg-type]
+                Entry(
+                    scope="intake", actor=user_of(request), action="webhook_replayed", subject=f"webhook_delivery:{key}"
+                )
                 for key in chosen
             )
             transaction.on_commit(wake)
@@ -170,7 +173,9 @@ class DataRequestAdmin(ScopedAdmin, ReadOnlyAdmin):
             chosen = list(queryset.filter(closed_at=None).values_list("pk", flat=True))
             DataRequest.objects.filter(pk__in=chosen).update(closed_at=timezone.now())
             record_many(
-                Entry(scope="privacy", actor=request.user, action="data_request_closed", subject=f"data_request:{key}")  # type: ignore[arg-type]
+                Entry(
+                    scope="privacy", actor=user_of(request), action="data_request_closed", subject=f"data_request:{key}"
+                )
                 for key in chosen
             )
         self.message_user(request, f"{len(chosen)} requests are closed.")

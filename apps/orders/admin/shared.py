@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.numbers import whole
 from apps.core.paging import EstimatedPaginator
+from apps.core.people import user_of
 from apps.core.templatetags.desk import ago, badge
 from apps.orders.models import Fulfillment, Order, Store, Transaction
 
@@ -49,7 +50,7 @@ class StoreFilter(admin.SimpleListFilter):
     parameter_name = "store"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        stores = Store.objects.visible_to(request.user)  # type: ignore[arg-type]
+        stores = Store.objects.visible_to(user_of(request))
         return [(str(key), name) for key, name in stores.values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

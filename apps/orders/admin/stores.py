@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ScopedAdmin
 from apps.core.decisions import Entry, record_many
+from apps.core.people import user_of
 from apps.core.templatetags.desk import badge
 from apps.orders.admin.shared import when
 from apps.orders.models import Store
@@ -111,7 +112,7 @@ class StoreAdmin(ScopedAdmin):
         super().save_model(request, obj, form, change)
         told = [name for name in (*SECRETS, "drop_previous_secret", "drop_api_token") if form.cleaned_data.get(name)]
         record_many(
-            Entry(scope="access", actor=request.user, action=f"store_{name}", subject=f"store:{obj.pk}")  # type: ignore[arg-type]
+            Entry(scope="access", actor=user_of(request), action=f"store_{name}", subject=f"store:{obj.pk}")
             for name in told
         )
 
@@ -149,7 +150,7 @@ class StoreAdmin(ScopedAdmin):
         for store in chosen:
             reconcile_one.delay(store.pk)
         record_many(
-            Entry(scope="intake", actor=request.user, action="reconciliation_asked", subject=f"store:{store.pk}",  # type: ignore[arg-type]
+            Entry(scope="intake", actor=user_of(request), action="reconciliation_asked", subject=f"store:{store.pk}",
                   payload={"at": timezone.now().isoformat()})
             for store in chosen
         )  # fmt: skip

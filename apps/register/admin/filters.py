@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.core.numbers import whole
+from apps.core.people import user_of
 from apps.register.models import Acceptance, Category, MatrixVersion, Rating, Risk, RiskAssessment
 
 COUNTING, EVERY = "counting", "all"
@@ -85,7 +86,7 @@ class AssessmentFilter(admin.SimpleListFilter):
     parameter_name = "assessment"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        seen = RiskAssessment.objects.visible_to(request.user)  # type: ignore[arg-type]  # staff only
+        seen = RiskAssessment.objects.visible_to(user_of(request))
         return [(str(pk), title) for pk, title in seen.values_list("pk", "title")[:MOST]] + [("none", "None")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Risk]) -> QuerySet[Risk]:

@@ -21,6 +21,7 @@ from apps.core.admin import ReadOnlyAdmin
 from apps.core.errors import DomainError
 from apps.core.models import Scope
 from apps.core.numbers import whole
+from apps.core.people import user_of
 from apps.core.scope import in_scope, scopes_of, sees_every_scope
 from apps.subscriptions import services
 from apps.subscriptions.factors import Evaluator, evaluators, made_from
@@ -119,7 +120,7 @@ class FactorVersionAdmin(ReadOnlyAdmin):
     """Factors by organisation, and their versions."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return in_scope(super().get_queryset(request), request.user)  # type: ignore[arg-type]
+        return in_scope(super().get_queryset(request), user_of(request))
 
     def may_edit(self, request: HttpRequest, scope: Scope | None) -> bool:
         """What holds for everybody is changed by those who see everybody."""
@@ -214,7 +215,7 @@ class FactorVersionAdmin(ReadOnlyAdmin):
                 scope=scope,
                 factors=form.factors(),
                 reason=form.cleaned_data["reason"],
-                actor=request.user,  # type: ignore[arg-type]
+                actor=user_of(request),
                 now=timezone.now(),
             )
         except DomainError as refusal:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from apps.core.errors import DomainError
+from apps.core.people import user_of
 from apps.core.templatetags.desk import badge, money
 from apps.subscriptions import records
 from apps.subscriptions.admin.shared import OfOneSubscription, OrganisationFilter, approval_state, when
@@ -100,7 +101,7 @@ class ApprovalAdmin(FactAdmin):
         done, now = 0, timezone.now()
         for key in queryset.values_list("pk", flat=True)[:200]:
             try:
-                records.revoke_approval(approval_id=key, actor=request.user, now=now)  # type: ignore[arg-type]
+                records.revoke_approval(approval_id=key, actor=user_of(request), now=now)
             except DomainError as refusal:
                 self.message_user(request, refusal.message, messages.WARNING)
             else:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from apps.core.decisions import Entry, record
 from apps.core.models import Scope
 from apps.core.numbers import whole
+from apps.core.people import user_of
 from apps.core.scope import in_scope, may_work_in, scopes_of, sees_every_scope
 from apps.core.templatetags.desk import badge, money
 from apps.core.thresholds import threshold_fields
@@ -86,7 +87,7 @@ class PaymentRetryAdmin(SubscriptionData):
     @admin.action(description="Ask the provider again, with the same key", permissions=["ask"])
     def ask_again(self, request: HttpRequest, queryset: QuerySet[PaymentRetry]) -> None:
         now = timezone.now()
-        asked = sum(payments.ask_again(retry=retry, actor=request.user, now=now) for retry in queryset)  # type: ignore[arg-type]
+        asked = sum(payments.ask_again(retry=retry, actor=user_of(request), now=now) for retry in queryset)
         left = queryset.count() - asked
         words = f"{asked} retries will be asked about within a minute. Nothing is charged twice."
         tail = f" {left} were left alone: they have a result, or another retry is under way." if left else ""
@@ -144,7 +145,7 @@ class RetryPolicyVersionAdmin(admin.ModelAdmin):
         return super().changelist_view(request, {**holding, **(extra_context or {})})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RetryPolicyVersion]:
-        return in_scope(super().get_queryset(request), request.user)  # type: ignore[arg-type]
+        return in_scope(super().get_queryset(request), user_of(request))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None:
@@ -169,7 +170,7 @@ class RetryPolicyVersionAdmin(admin.ModelAdmin):
         return self.readonly_fields if obj is not None else []
 
     def has_view_permission(self, request: HttpRequest, obj: RetryPolicyVersion | None = None) -> bool:
-        seen = obj is None or may_work_in(request.user, obj.scope)  # type: ignore[arg-type]
+        seen = obj is None or may_work_in(user_of(request), obj.scope)
         return super().has_view_permission(request, obj) and seen
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -180,7 +181,7 @@ class RetryPolicyVersionAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: RetryPolicyVersion, form: Any, change: bool) -> None:
         made = retries.new_policy(
-            scope=obj.scope, policy=form.policy, reason=form.cleaned_data["reason"], actor=request.user,  # type: ignore[arg-type]
+            scope=obj.scope, policy=form.policy, reason=form.cleaned_data["reason"], actor=user_of(request),
             now=timezone.now(),
         )  # fmt: skip
         obj.pk, obj.number, obj.created_at = made.pk, made.number, made.created_at

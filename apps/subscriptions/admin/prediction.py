@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin
 from apps.core.errors import DomainError
+from apps.core.people import user_of
 from apps.core.templatetags.desk import badge
 from apps.subscriptions.admin.shared import DASH, OrganisationFilter, SubscriptionData, level_badge, when
 from apps.subscriptions.models import RenewalModel, RenewalPrediction
@@ -74,7 +75,7 @@ class RenewalModelAdmin(ReadOnlyAdmin):
             return
         version = queryset.get()
         try:
-            use(version, actor=request.user)  # type: ignore[arg-type]
+            use(version, actor=user_of(request))
         except DomainError as error:
             self.message_user(request, error.message, messages.ERROR)
             return

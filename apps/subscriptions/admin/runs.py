@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin
+from apps.core.people import user_of
 from apps.core.templatetags.desk import badge
 from apps.subscriptions import services, tasks
 from apps.subscriptions.admin.shared import when
@@ -113,7 +114,7 @@ class RecalculationRunAdmin(ReadOnlyAdmin):
         before = services.unfinished()
         run = services.request_run(
             trigger=RecalculationRun.Trigger.ADMIN,
-            requested_by=request.user,  # type: ignore[arg-type]
+            requested_by=user_of(request),
             now=timezone.now(),
         )
         tasks.wake()

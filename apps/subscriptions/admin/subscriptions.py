@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.errors import DomainError
 from apps.core.models import Scope
+from apps.core.people import user_of
 from apps.core.scope import scopes_of, sees_every_scope
 from apps.core.templatetags.desk import badge, money
 from apps.subscriptions import records, services
@@ -149,7 +150,7 @@ class SubscriptionAdmin(SubscriptionData):
             raise PermissionDenied
         subscription = self._found(request, object_id)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
-        context |= page_context(subscription, request.user, timezone.now())  # type: ignore[arg-type]
+        context |= page_context(subscription, user_of(request), timezone.now())
         return TemplateResponse(request, "subscriptions/subscription.html", context)
 
     def _found(self, request: HttpRequest, pk: object) -> Subscription:
@@ -193,7 +194,7 @@ class SubscriptionAdmin(SubscriptionData):
             form = FORMS[what](request.POST, subscription=subscription)
             if form.is_valid():
                 try:
-                    form.store(request.user, now)  # type: ignore[arg-type]
+                    form.store(user_of(request), now)
                 except DomainError as refusal:
                     form.refuse(refusal)
                     status = refusal.status
@@ -223,7 +224,7 @@ class SubscriptionAdmin(SubscriptionData):
         if not Approval.objects.filter(pk=approval, subscription=subscription).exists():
             raise Http404
         try:
-            records.revoke_approval(approval_id=approval, actor=request.user, now=timezone.now())  # type: ignore[arg-type]
+            records.revoke_approval(approval_id=approval, actor=user_of(request), now=timezone.now())
         except DomainError as refusal:
             messages.error(request, refusal.message)
         else:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.core.admin import ReadOnlyAdmin
 from apps.core.models import Scope, User
 from apps.core.numbers import whole
+from apps.core.people import user_of
 from apps.core.scope import in_scope, scopes_of, sees_every_scope
 from apps.subscriptions.admin.shared import with_subscriptions
 from apps.subscriptions.models import LevelCount, RiskLevel, RiskScoreHistory
@@ -54,7 +55,7 @@ class LevelCountAdmin(ReadOnlyAdmin):
     """The overall trend."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return in_scope(super().get_queryset(request), request.user)  # type: ignore[arg-type]
+        return in_scope(super().get_queryset(request), user_of(request))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The plot, with its numbers as a table."""
@@ -104,7 +105,7 @@ class LevelCountAdmin(ReadOnlyAdmin):
 
     def _movements(self, request: HttpRequest, since: datetime, scope: Scope | None) -> dict[str, int]:
         """How many subscriptions came to HIGH and left it lately."""
-        rows = RiskScoreHistory.objects.visible_to(request.user).filter(calculated_at__gte=since)  # type: ignore[arg-type]
+        rows = RiskScoreHistory.objects.visible_to(user_of(request)).filter(calculated_at__gte=since)
         if scope is not None:
             rows = rows.filter(subscription__scope=scope)
         high = RiskLevel.HIGH.value
