@@ -28,8 +28,8 @@ from apps.core.people import user_of
 
 READ = (401, 403, 404, 429)
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
-ONE_TAG = r'(W/)?"[1-9][0-9]{0,8}"'
-_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"', re.ASCII)
+ONE_TAG = r'(W/)?"[1-9][0-9]{0,9}"'
+_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"', re.ASCII)
 
 
 class VersionMissing(DomainError):

@@ -12,3 +12,12 @@ def whole(text: str) -> int | None:
     ``str.isdigit`` alone lets ``²`` through, which ``int`` refuses.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
+def plural(count: int, word: str, words: str = "") -> str:
+    """Such as ``1 order`` and ``3 orders``.
+
+    Args:
+        words: for several; with an "s" if it is not given.
+    """
+    return f"{count:,} {word if count == 1 else words or f'{word}s'}"

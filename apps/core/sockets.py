@@ -48,7 +48,8 @@ class BodyCap:
     """Refuses requests whose body is larger than anything this site takes.
 
     Django's ASGI handler writes the whole body to disk before the first line of ours runs, so this stands before it. A
-    body without a declared length is cut off when it passes the limit.
+    body without a declared length is cut off when it passes the limit: the application sees that nobody is there any
+    more, and what it leaves unanswered is refused here.
     """
 
     def __init__(self, app: App, limit: int) -> None:
@@ -60,7 +61,7 @@ class BodyCap:
         if length.isdigit() and int(length) > self.limit:
             await self._refuse(send)
             return
-        seen = 0
+        seen, answered = 0, False
 
         async def counted() -> Message:
             nonlocal seen
@@ -68,7 +69,14 @@ class BodyCap:
             seen += len(message.get("body", b""))
             return message if seen <= self.limit else {"type": "http.disconnect"}
 
-        await self.app(scope, counted, send)
+        async def noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        await self.app(scope, counted, noted)
+        if seen > self.limit and not answered:
+            await self._refuse(send)
 
     async def _refuse(self, send: Send) -> None:
         identity = str(uuid4())

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from django.db.models import QuerySet
 
+from apps.core.numbers import plural
 from apps.core.periods import share, span
 from apps.escalation import documents, levels, proposals, training, trends
 from apps.escalation.models import Cluster, Document, FlagEvent, Review, ReviewItem, RiskFlag
@@ -140,7 +141,7 @@ def _precision(period: Period) -> str:
          useful.get(one["label"], "–"))
         for one in proposals.precision(since=period.start, until=period.end)
     ]  # fmt: skip
-    words = f"Feedback on {said.flags} flags: {said.all.useful} useful, {said.all.useless} not."
+    words = f"Feedback on {plural(said.flags, 'flag')}: {said.all.useful} useful, {said.all.useless} not."
     if said.missing:
         words += " Missing: " + ", ".join(f"{name} ({count})" for name, count in said.missing[:5]) + "."
     return f"{table(('Indicator', 'Waiting', 'Confirmed', 'Rejected', 'Precision', 'Useful'), rows)}\n\n{words}"

@@ -180,13 +180,7 @@ def move(
     flag = locked(flag_id, actor)
     if _repeated(flag, Kind.STEP, actor, seen_version, transition=transition):
         return flag
-    chosen = way(flag.step, transition)
-    if chosen is None:
-        bind(flag, seen_version)
-        raise UnknownTransition
-    if not chosen.roles & roles_of(actor):
-        raise NotAllowed
-    bind(flag, seen_version)
+    chosen = _chosen(flag, transition, actor, seen_version)
     keeper = Keeper()
     reason = keeper.keep(said(reason, "reason", chosen.reason) if chosen.reason else reason.strip())
     protocol = levels.in_force()
@@ -198,15 +192,11 @@ def move(
     if chosen.confirms:
         facts["risk"] = _register(flag, actor, now)
     event = write_event(flag, Kind.STEP, actor, now, reason, **facts, after=flag.step, version=flag.version)
+    key = f"risk_flag:{flag.pk}:step:{event.pk}"
+    looked_at = chosen.source == flag.step
     steps.begin(
-        flag,
-        protocol,
-        now,
-        actor=actor,
-        dedupe_key=f"risk_flag:{flag.pk}:step:{event.pk}",
-        news=flag.get_step_display(),
-        looked_at=chosen.source == flag.step,
-    )
+        flag, protocol, now, actor=actor, dedupe_key=key, news=flag.get_step_display(), looked_at=looked_at
+    )  # fmt: skip
     if facts["before"] == RiskFlag.Step.PROPOSED and flag.step not in ENDS:
         tag_tickets(flag, actor=actor, now=now)
     if flag.step in ENDS:
@@ -214,6 +204,18 @@ def move(
     outgoing.publish(outgoing.of_flag(flag, "flag.moved", str(event.pk), now))
     record(entry(flag, actor, f"risk_flag_{transition}", reason or chosen.label, before=facts["before"]))
     return flag
+
+
+def _chosen(flag: RiskFlag, transition: str, actor: User, seen_version: int) -> Transition:
+    """The way from the flag's step, if the person may take it and saw the flag as it is."""
+    chosen = way(flag.step, transition)
+    if chosen is None:
+        bind(flag, seen_version)
+        raise UnknownTransition
+    if not chosen.roles & roles_of(actor):
+        raise NotAllowed
+    bind(flag, seen_version)
+    return chosen
 
 
 @transaction.atomic

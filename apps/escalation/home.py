@@ -193,7 +193,7 @@ def proposals_panel(user: User, now: datetime) -> home.Content | None:
     return content if rows else None
 
 
-@home.panel(slug="reviews", title="Reviews", icon="book", order=20, permission=HOLD, column="side")
+@home.panel(slug="reviews", title="Escalation reviews", icon="book", order=20, permission=HOLD, column="side")
 def reviews_panel(user: User, now: datetime) -> home.Content:
     """The next review of each kind, and next actions of the person that are not done. Two queries."""
     today = now.date()
@@ -226,7 +226,7 @@ def reviews_panel(user: User, now: datetime) -> home.Content:
         empty_title="No review is planned",
         empty="They are planned each night.",
         url=home.address("admin:escalation_review_changelist"),
-        more="Reviews",
+        more="Escalation reviews",
     )
 
 

@@ -250,7 +250,7 @@ def _judged(report_id: int, now: datetime) -> bool:
         return judge(report_id, now=now) is not None
     except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
         raise
-    except Exception:
+    except Exception:  # whatever one report makes an indicator fail by, the others of the queue must not wait for it
         logger.exception("report_failed", report=report_id)
         return False
 

@@ -88,7 +88,7 @@ def sweep(*, now: datetime, batch: int = BATCH, budget: float = BUDGET) -> Swept
             outcomes = _batch(desk, now, size, broken)
         except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
             raise
-        except Exception:
+        except Exception:  # whatever one clock fails by, the announcements of the others must go out
             if size > 1:
                 size = 1  # one by one, until the clock is found that fails
                 continue

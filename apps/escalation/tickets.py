@@ -102,6 +102,13 @@ def create(
     if not created:
         return made
     write_event(ticket, "created", actor, now, f"From {ticket.get_channel_display()}.", category=ticket.category_id)
+    _begin(ticket, message, now)
+    record(entry(ticket, actor, "ticket_created", "", channel=channel, assignee=ticket.assignee_id))
+    return ticket
+
+
+def _begin(ticket: Ticket, message: str, now: datetime) -> None:
+    """What follows for a new ticket: its first words are kept and looked at, somebody gets it, and its clocks begin."""
     if message.strip():
         _say(ticket, Kind.CUSTOMER, None, said(message, "message", "", MAX_MESSAGE), None, now)
     else:
@@ -109,8 +116,6 @@ def create(
     routing.route(ticket, now)
     ticket_clocks.begin(ticket, now)
     outgoing.publish(outgoing.of_ticket(ticket, "ticket.created", now))
-    record(entry(ticket, actor, "ticket_created", "", channel=channel, assignee=ticket.assignee_id))
-    return ticket
 
 
 def _insert(ticket: Ticket) -> tuple[Ticket, bool]:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, F, FloatField, Func, Q
 
 from apps.actions.rules import Hit, Source, Subjects, Tier
+from apps.core.numbers import plural
 from apps.orders.models import Order, Refund, Store
 
 IDENTITIES = {"customer": "customer_id", "payment": "payment_key", "address": "address_key", "ip": "ip_key"}
@@ -148,11 +149,6 @@ def money(amount: Decimal, currency: str) -> str:
 def percent(share: float) -> str:
     """Such as ``2.9 %``."""
     return f"{share * 100:.1f} %"
-
-
-def plural(count: int, word: str) -> str:
-    """Such as ``1 order`` and ``3 orders``."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def count_of(refunds: int, orders: int) -> str:

@@ -19,17 +19,13 @@ from django.db.models import Max
 
 from apps.core.decisions import Entry, record
 from apps.core.models import Scope, User
-from apps.subscriptions import refusals, retries, scores
+from apps.subscriptions import plausible, refusals, retries, scores
 from apps.subscriptions.currencies import CURRENCIES, WITHOUT_CENTS
 from apps.subscriptions.models import AccountBalance, Approval, RenewalAttempt, Subscription
 from apps.subscriptions.renewal_dates import is_last_of_month, next_renewal
 
-CLOCK_SKEW = timedelta(minutes=5)
-LONGEST_AGO = timedelta(days=3653)
 LONGEST_AHEAD = timedelta(days=3653)
 MOST_ATTEMPTS = 200
-_CENT = Decimal("0.01")
-_LARGEST = Decimal("1e12")
 _ENDED = (Subscription.Status.CANCELLED, Subscription.Status.EXPIRED)
 CHANGEABLE = frozenset({"name", "price", "currency", "interval", "renews_on", "status", "payment_method"})
 
@@ -67,9 +63,9 @@ def record_renewal_attempt(
         raise refusals.SubscriptionEnded
     if success and (error_message or decline_code):
         raise refusals.SuccessWithDecline
-    amount, currency = _charged(subscription, amount, currency)
-    when = _past(now if attempt_date is None else attempt_date, now, "attempt_date")
-    renewal = _renewal(subscription, renewal_on)
+    amount, currency = plausible.charged(subscription, amount, currency)
+    when = plausible.past(now if attempt_date is None else attempt_date, now, "attempt_date")
+    renewal = plausible.renewal(subscription, renewal_on)
     attempt = _attempt(
         subscription,
         renewal_on=renewal,
@@ -185,9 +181,9 @@ def set_balance(
         DomainError: a wrong currency, a moment in the future, an absurd amount.
     """
     subscription = _held(subscription_id)
-    _check_currency(subscription, currency)
-    amount = _money(amount, "amount")
-    as_of = _past(as_of, now, "as_of")
+    plausible.check_currency(subscription, currency)
+    amount = plausible.money(amount, "amount")
+    as_of = plausible.past(as_of, now, "as_of")
     balance = AccountBalance.objects.filter(subscription=subscription).first()
     if balance and balance.as_of > as_of:
         return balance
@@ -309,7 +305,7 @@ def _check_values(subscription: Subscription, given: Collection[str], now: datet
             problems["price"] = [f"{subscription.currency} has no smaller unit, so the price is a whole number."]
     if "renews_on" in given and "renews_on" not in problems:
         off = datetime.combine(subscription.renews_on, time(), UTC) - now
-        if not -LONGEST_AGO < off < LONGEST_AHEAD:
+        if not -plausible.LONGEST_AGO < off < LONGEST_AHEAD:
             problems["renews_on"] = [refusals.DateOutOfRange.message]
     if problems:
         raise refusals.ValuesInvalid(fields=problems)
@@ -331,51 +327,6 @@ def _held(subscription_id: UUID) -> Subscription:
     if found is None:
         raise refusals.SubscriptionMissing
     return found
-
-
-def _charged(subscription: Subscription, amount: Decimal | None, currency: str | None) -> tuple[Decimal, str]:
-    if currency is not None:
-        _check_currency(subscription, currency)
-    if amount is not None:
-        amount = _money(amount, "amount")
-        if amount < 0:
-            raise refusals.AmountNegative(fields={"amount": [refusals.AmountNegative.message]})
-        if amount != subscription.price:
-            words = f"The subscription's price is {subscription.price} {subscription.currency}."
-            raise refusals.AmountMismatch(fields={"amount": [words]})
-    return subscription.price, subscription.currency
-
-
-def _check_currency(subscription: Subscription, currency: str) -> None:
-    if currency != subscription.currency:
-        words = f"The subscription's currency is {subscription.currency}."
-        raise refusals.CurrencyMismatch(fields={"currency": [words]})
-
-
-def _money(amount: Decimal, name: str) -> Decimal:
-    """The amount in cents' precision; what would have to be rounded is refused."""
-    if not amount.is_finite() or abs(amount) >= _LARGEST or amount != amount.quantize(_CENT):
-        raise refusals.AmountInvalid(fields={name: [refusals.AmountInvalid.message]})
-    return amount.quantize(_CENT)
-
-
-def _past(moment: datetime, now: datetime, name: str) -> datetime:
-    """A moment that is past, by clocks that may be a little apart."""
-    if moment > now + CLOCK_SKEW:
-        raise refusals.DateInFuture(fields={name: [refusals.DateInFuture.message]})
-    if moment < now - LONGEST_AGO:
-        raise refusals.DateOutOfRange(fields={name: [refusals.DateOutOfRange.message]})
-    return moment.astimezone(UTC)
-
-
-def _renewal(subscription: Subscription, renewal_on: date | None) -> date:
-    if renewal_on is None:
-        return subscription.renews_on
-    if renewal_on > subscription.renews_on:
-        raise refusals.RenewalUnknown(fields={"renewal_on": [refusals.RenewalUnknown.message]})
-    if renewal_on < subscription.renews_on - LONGEST_AGO:
-        raise refusals.DateOutOfRange(fields={"renewal_on": [refusals.DateOutOfRange.message]})
-    return renewal_on
 
 
 def _next_number(subscription: Subscription, renewal: date) -> int:

@@ -138,8 +138,14 @@ def _refusal(policy: RetryPolicy, renewal: Sequence[Tried], method: str) -> str:
         return f"Declined for good ({words_for(hard.code) or 'hard decline'}): another payment method is needed."[:200]
     if not with_it and not method:
         return "No payment method is stored."
-    if not policy.wait_hours or len(with_it) > len(policy.wait_hours):
-        return f"All {len(policy.wait_hours)} retries were used."
+    if not policy.wait_hours:
+        return "The policy allows no retries."
+    if len(with_it) > len(policy.wait_hours):
+        return (
+            "The only retry was used."
+            if len(policy.wait_hours) == 1
+            else f"All {len(policy.wait_hours)} retries were used."
+        )
     return ""
 
 

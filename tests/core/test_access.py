@@ -147,6 +147,7 @@ ASKS: dict[str, tuple[tuple[str, ...], str]] = {
     "escalation_cluster_merge": (("escalation.view_cluster", "escalation.change_cluster"), "get"),
     "escalation_cluster_split": (("escalation.view_cluster", "escalation.change_cluster"), "get"),
     "escalation_indicator": (("escalation.view_indicatorversion",), "get"),
+    "escalation_outgoingnews_again": (("escalation.view_outgoingnews", "escalation.change_outgoingnews"), "post"),
     "escalation_riskflag_board": (("escalation.view_riskflag",), "get"),
     "escalation_riskflag_dashboard": (("escalation.view_riskflag",), "get"),
     "escalation_riskflag_raise": (("escalation.view_riskflag", "escalation.add_riskflag"), "get"),

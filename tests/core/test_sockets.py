@@ -9,6 +9,7 @@ import pytest
 import structlog
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
+from django.core.handlers.asgi import ASGIHandler
 
 from apps.core.sockets import BodyCap, SocketId
 from config.asgi import application
@@ -96,8 +97,26 @@ def test_a_declared_length_over_the_cap_is_refused_unread(reader, reads) -> None
 
 
 def test_an_undeclared_body_is_cut_off_at_the_cap(reader, reads) -> None:
-    posted(reader, [b"x" * 6, b"y" * 6, b"z" * 6], declared=None)
+    start, body = posted(reader, [b"x" * 6, b"y" * 6, b"z" * 6], declared=None)
     assert [message["type"] for message in reads] == ["http.request", "http.disconnect"]
+    assert start["status"] == 413
+    assert b"too_large" in body["body"]
+
+
+def test_django_answers_nothing_to_a_body_that_is_cut_off_so_the_cap_does() -> None:
+    start, body = posted(BodyCap(ASGIHandler(), limit=10), [b"x" * 6, b"y" * 6], declared=None)
+    assert start["status"] == 413
+    assert b"too_large" in body["body"]
+
+
+def test_what_was_answered_before_the_cap_is_left_as_it_is() -> None:
+    async def hasty(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        await receive()
+
+    start, _ = posted(BodyCap(hasty, limit=10), [b"x" * 11], declared=None)
+    assert start["status"] == 401
 
 
 def test_a_body_within_the_cap_passes(reader, reads) -> None:

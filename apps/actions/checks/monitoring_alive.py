@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from apps.actions.freshness import LATE, last_good_runs
 from apps.actions.models import RuleRun, RuleVersion
 from apps.actions.rules import rules
+from apps.core.numbers import plural
 from apps.core.roles import Role, people_with
 from apps.register.checking import CheckSettings, Finding, check, concluded
 from apps.register.probing import Site
@@ -38,7 +39,7 @@ def look(*, now: datetime, settings: CheckSettings, site: Site) -> Finding:
     failures += [f"Failed at their last run: {', '.join(failing)}."] if failing else []
     failures += [] if told else ["No operator or administrator with an address would be told of an alert."]
     return concluded(
-        f"{len(judging)} rules judge on time; {told} people would be told.",
+        f"{plural(len(judging), 'rule judges', 'rules judge')} on time; {plural(told, 'person', 'people')} would be told.",
         failures=failures,
         warnings=[f"{len(off)} rules are off."] if off else [],
         facts={"rules": len(judging), "silent": silent, "failing": failing, "off": sorted(off), "told": told},

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import Words, ask, found, page, person
+from apps.core.numbers import plural
 from apps.escalation import clusters
 from apps.escalation.admin.asking import about
 from apps.escalation.admin.shared import source_url, source_words
@@ -28,7 +29,7 @@ class ClusterChoice(forms.ModelChoiceField):
     """A group by its words and its size."""
 
     def label_from_instance(self, obj: Any) -> str:
-        return f"{obj.pk}: {obj.title[:90]} ({obj.reports} reports, {obj.customers} customers)"
+        return f"{obj.pk}: {obj.title[:90]} ({plural(obj.reports, 'report')}, {plural(obj.customers, 'customer')})"
 
 
 class MergeForm(PlainForm):
@@ -127,9 +128,9 @@ def merge(modeladmin: ClusterAdmin, request: HttpRequest, pk: int) -> HttpRespon
             from_id=cluster.pk, into_id=form.cleaned_data["into"].pk, reason=form.cleaned_data["reason"],
             actor=person(request), now=timezone.now(),
         )  # fmt: skip
-        return f"Merged: {kept.reports} reports of {kept.customers} customers stand in group {kept.pk} now."
+        return f"Merged: {plural(kept.reports, 'report')} of {plural(kept.customers, 'customer')} stand in group {kept.pk} now."
 
-    lead = f"“{cluster.title}”: its {cluster.reports} reports move, and its open proposal goes on with them. This cannot be undone."
+    lead = f"“{cluster.title}”: its {plural(cluster.reports, 'report moves', 'reports move')}, and its open proposal goes on with them. This cannot be undone."
     words = Words("Merge into another group", "Merge", lead, "danger")
     question = about(
         words, lambda data: MergeForm(data, others=others), run, cluster_url(cluster.pk), f"Group {cluster.pk}"

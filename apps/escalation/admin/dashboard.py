@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from apps.core.models import User
+from apps.core.numbers import plural
 from apps.core.people import user_of
 from apps.core.periods import SPANS, Days, asked, share, span
 from apps.escalation import proposals, training, trends
@@ -71,7 +72,7 @@ def _figures(
         ("Open now", f"{opened:,}", f"{late:,} overdue" if late else "none overdue"),
         ("Deadlines passed", f"{sum(one.missed for one in levels):,}", "flags of which a step took too long"),
         ("Until somebody has it in hand", span(answered), "median, level 3 and above"),
-        ("Useful escalations", share(said.all.share), f"of {said.all.useful + said.all.useless:,} answers"),
+        ("Useful escalations", share(said.all.share), f"of {plural(said.all.useful + said.all.useless, 'answer')}"),
     ]
 
 

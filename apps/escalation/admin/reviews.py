@@ -78,7 +78,7 @@ class ReviewAdmin(ScopedAdmin, ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         reviews.plan(now=timezone.now())
-        return super().changelist_view(request, {"title": "Reviews", **(extra_context or {})})
+        return super().changelist_view(request, {"title": "Escalation reviews", **(extra_context or {})})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

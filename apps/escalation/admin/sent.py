@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin
-from apps.core.asking import person
+from apps.core.asking import page, person, press
 from apps.core.templatetags.desk import badge
 from apps.escalation import outgoing
 from apps.escalation.admin.setup import Undeletable
@@ -92,6 +95,7 @@ class OutgoingNewsAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     sortable_by: ClassVar[list[str]] = []
     actions = ["send_again"]
+    change_form_template = "escalation/sent.html"
     fields: ClassVar[list[Any]] = [
         "id", "kind", "endpoint", "state", "attempts", "last_error", "body", "created_at", "next_attempt_at", "sent_at",
     ]  # fmt: skip
@@ -115,8 +119,30 @@ class OutgoingNewsAdmin(ReadOnlyAdmin):
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(outgoing.MANAGE)
 
+    def get_urls(self) -> list[URLPattern]:
+        return [page(self, "<uuid:pk>/again/", "again", again), *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: OutgoingNews | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        given_up = obj is not None and obj.status == OutgoingNews.Status.DEAD
+        context["may_send_again"] = given_up and self.has_replay_permission(request)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
     @admin.action(description="Send given up news again", permissions=["replay"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutgoingNews]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
         count = outgoing.replay(news_ids=ids, actor=person(request), now=timezone.now())
         self.message_user(request, f"{count} of {len(ids)} will be sent again; only given up news is.")
+
+
+def again(modeladmin: OutgoingNewsAdmin, request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Send one piece of news that was given up once more, from its own page."""
+    if not (modeladmin.has_view_permission(request) and modeladmin.has_replay_permission(request)):
+        raise PermissionDenied
+
+    def run() -> str:
+        sent = outgoing.replay(news_ids=[pk], actor=person(request), now=timezone.now())
+        return "It will be sent again." if sent else "It was not given up any more; nothing was done."
+
+    return press(request, run, reverse("admin:escalation_outgoingnews_change", args=[pk]))

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from pydantic import Field
 
+from apps.core.numbers import plural
 from apps.register.checking import CheckSettings, Finding, check, concluded
 from apps.register.probing import Site
 
@@ -79,9 +80,9 @@ def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
         count = cursor.fetchone()[0]
     found = {words: {"orders": len(ids), "ids": ids[:MOST_NAMED]} for words, ids in (wrong | doubtful).items() if ids}
     return concluded(
-        f"{count:,} orders agree with their lines, refunds and transactions.",
-        failures=[f"{len(ids)} orders: {words}." for words, ids in wrong.items() if ids],
-        warnings=[f"{len(ids)} orders: {words}." for words, ids in doubtful.items() if ids],
+        f"{plural(count, 'order agrees', 'orders agree')} with their lines, refunds and transactions.",
+        failures=[f"{plural(len(ids), 'order')}: {words}." for words, ids in wrong.items() if ids],
+        warnings=[f"{plural(len(ids), 'order')}: {words}." for words, ids in doubtful.items() if ids],
         facts={"orders": count, "contradictions": found},
         query="orders that changed lately, against their parts",
     )

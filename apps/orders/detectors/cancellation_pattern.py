@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import fraud_hit, percent, plural
+from apps.core.numbers import plural
+from apps.orders.findings import fraud_hit, percent
 from apps.orders.identities import Cluster, suspicious
 from apps.orders.models import Store
 

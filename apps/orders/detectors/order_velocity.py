@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import fraud_hit, plural
+from apps.core.numbers import plural
+from apps.orders.findings import fraud_hit
 from apps.orders.identities import Cluster, span, suspicious
 from apps.orders.models import Store
 

@@ -9,7 +9,8 @@ from django.db.models import Count
 from pydantic import Field
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import group, plural, refund_hit, stores_by_id, touched
+from apps.core.numbers import plural
+from apps.orders.findings import group, refund_hit, stores_by_id, touched
 from apps.orders.models import Customer, Refund
 
 

@@ -10,7 +10,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import Money, count_of, percent, plural, refund_hit, touched
+from apps.core.numbers import plural
+from apps.orders.findings import Money, count_of, percent, refund_hit, touched
 from apps.orders.models import Store
 from apps.orders.refund_days import History, histories, paid_back, refunded
 from apps.orders.statistics import cusum, cusum_limit

@@ -9,7 +9,8 @@ from datetime import date, datetime, timedelta
 from pydantic import Field
 
 from apps.actions.rules import Hit, RuleSettings, Subjects, detector
-from apps.orders.findings import Group, count_of, percent, plural, refund_hit, touched
+from apps.core.numbers import plural
+from apps.orders.findings import Group, count_of, percent, refund_hit, touched
 from apps.orders.models import Product, Store
 from apps.orders.refund_days import History, Weights, histories, paid_back, products_due, refunded
 from apps.orders.statistics import benjamini_hochberg, spike_probability

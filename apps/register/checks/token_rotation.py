@@ -8,6 +8,7 @@ from django.db.models import Q
 from pydantic import Field
 
 from apps.core.models import ApiToken
+from apps.core.numbers import plural
 from apps.register.checking import CheckSettings, Finding, check, concluded
 from apps.register.probing import Site
 
@@ -42,16 +43,20 @@ def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
               (("alive", alive), ("old", old), ("unused", unused), ("inactiveHolder", orphans), ("endless", endless))}  # fmt: skip
     failures, warnings = [], []
     if counts["old"]:
-        failures.append(f"{counts['old']} tokens are older than {settings.rotate_days} days.")
+        failures.append(f"{plural(counts['old'], 'token is', 'tokens are')} older than {settings.rotate_days} days.")
     if counts["endless"]:
-        failures.append(f"{counts['endless']} tokens never end.")
+        failures.append(f"{plural(counts['endless'], 'token never ends', 'tokens never end')}.")
     if counts["inactiveHolder"]:
-        warnings.append(f"{counts['inactiveHolder']} tokens belong to people who are not active any more.")
+        warnings.append(
+            f"{plural(counts['inactiveHolder'], 'token belongs', 'tokens belong')} to people who are not active any more."
+        )
     if counts["unused"]:
-        warnings.append(f"{counts['unused']} tokens were not used for {settings.unused_days} days.")
+        warnings.append(
+            f"{plural(counts['unused'], 'token was', 'tokens were')} not used for {settings.unused_days} days."
+        )
     keys = [token.token_key for token in old.order_by("created")[:MOST_NAMED]]
     return concluded(
-        f"All {counts['alive']} tokens are younger than {settings.rotate_days} days.",
+        f"{plural(counts['alive'], 'token is', 'tokens are')} alive, none older than {settings.rotate_days} days.",
         failures=failures,
         warnings=warnings,
         facts=counts | {"oldest": keys, "limitDays": settings.rotate_days},

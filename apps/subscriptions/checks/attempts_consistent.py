@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from pydantic import Field
 
+from apps.core.numbers import plural
 from apps.register.checking import CheckSettings, Finding, check, concluded
 from apps.register.probing import Site
 from apps.subscriptions.models import AccountBalance, Subscription
@@ -72,9 +73,9 @@ def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
         cursor.execute("SELECT count(*) FROM subscription_renewal_attempts WHERE attempt_date > %(since)s", asked)
         count = cursor.fetchone()[0]
     return concluded(
-        f"{count:,} attempts of {settings.days} days agree with their subscriptions, retries and balances.",
-        failures=[f"{len(ids)} subscriptions: {words}." for words, ids in wrong.items() if ids],
-        warnings=[f"{len(ids)} subscriptions: {words}." for words, ids in doubtful.items() if ids],
+        f"{plural(count, 'attempt')} of {settings.days} days agree{'s' if count == 1 else ''} with their subscriptions, retries and balances.",
+        failures=[f"{plural(len(ids), 'subscription')}: {words}." for words, ids in wrong.items() if ids],
+        warnings=[f"{plural(len(ids), 'subscription')}: {words}." for words, ids in doubtful.items() if ids],
         facts={"attempts": count, "contradictions": found},
         query="attempts, retries and balances against subscriptions",
     )
