@@ -19,10 +19,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks import intake
+from benchmarks import servers
+from benchmarks.intake import Connection, quantiles
 
 SCOPES, PER_OWNER = 20, 10
-intake.NAME = "bench_subscriptions_api"
+servers.NAME = "bench_subscriptions_api"
 
 _FILL = """
 INSERT INTO core_scope (slug, name) SELECT 'bench-' || n, 'Bench ' || n FROM generate_series(1, {scopes}) n;
@@ -99,7 +100,7 @@ def fill(scores: int) -> dict[str, list[bytes]]:
     return made
 
 
-async def ask(connection: intake.Connection, message: bytes) -> int:
+async def ask(connection: Connection, message: bytes) -> int:
     """One request by hand: a client library costs more than what is measured, on the same two cores."""
     reader, writer = connection
     writer.write(message)
@@ -152,10 +153,10 @@ def measure(port: int, made: dict[str, list[bytes]], options: argparse.Namespace
             )
             every = list(itertools.chain(*took.values()))
             pace = f"{rate} a second" if rate and name == "ours" else "2 a second" if rate else "as fast as answered"
-            figures = {"requests": count, "not_200": wrong, "all_ms": intake.quantiles(every)}
-            intake.say(f"{name}, {pace}", per_second=round(count / seconds), **figures)
+            figures = {"requests": count, "not_200": wrong, "all_ms": quantiles(every)}
+            servers.say(f"{name}, {pace}", per_second=round(count / seconds), **figures)
             for kind, values in took.items():
-                intake.say(f"{name}, {pace}: {kind}", **intake.quantiles(values))
+                servers.say(f"{name}, {pace}: {kind}", **quantiles(values))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -164,17 +165,17 @@ def run(options: argparse.Namespace) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        with intake.valkey_server(folder):
-            intake.prepare(f"unix://{folder}/valkey.sock")
+        with servers.valkey_server(folder):
+            servers.prepare(f"unix://{folder}/valkey.sock")
             made = fill(options.scores)
-            intake.say("filled", scores=options.scores, processes=options.processes, load=os.getloadavg()[0])
+            servers.say("filled", scores=options.scores, processes=options.processes, load=os.getloadavg()[0])
             command = [
                 "uvicorn", "benchmarks.plain_scores:application", "--port", str(port), "--lifespan", "off",
                 "--no-access-log", "--timeout-keep-alive", "60", "--workers", str(options.processes),
             ]  # fmt: skip
-            web = intake.start(command, folder, "web", DATABASE_POOL="true")
+            web = servers.start(command, folder, "web", DATABASE_POOL="true")
             try:
-                intake.wait_for(port)
+                servers.wait_for(port)
                 measure(port, made, options)
             except (OSError, asyncio.IncompleteReadError) as error:
                 ended = web.poll()
@@ -182,7 +183,7 @@ def run(options: argparse.Namespace) -> None:
                 words = (folder / "web.log").read_text()[-3000:] or "nothing"
                 raise SystemExit(f"The server did not answer ({error!r}). It {state} and said:\n{words}") from error
             finally:
-                intake.stop(web)
+                servers.stop(web)
 
 
 def main() -> None:
@@ -197,7 +198,7 @@ def main() -> None:
     try:
         run(options)
     finally:
-        intake.drop(server)
+        servers.drop(server)
 
 
 if __name__ == "__main__":
