@@ -23,8 +23,8 @@ from zoneinfo import ZoneInfo
 sys.path[0] = str(Path(__file__).parents[1])  # instead of this folder, whose names must not hide modules
 
 from apps.core.business_time import Calendar  # noqa: E402
+from apps.core.business_time.public_holidays import as_days, propose  # noqa: E402
 from apps.core.clocks import Event, Kind, Policy, fold  # noqa: E402
-from apps.core.public_holidays import as_days, propose  # noqa: E402
 
 FIRST, YEARS = 2020, 10
 MINUTE = timedelta(minutes=1)

@@ -21,7 +21,7 @@ from redis import RedisError
 from apps.chat.binding import State, called
 from apps.chat.models import Conversation, Handoff
 from apps.core.business_time import Calendar
-from apps.core.opening import BusinessTimeError
+from apps.core.business_time.opening import BusinessTimeError
 from apps.escalation import calendars
 from apps.escalation.models import Team
 

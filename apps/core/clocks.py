@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from apps.core.business_time import Calendar, Deadline, Step
-from apps.core.trace import collapse, in_words, spoken, step
+from apps.core.business_time.trace import collapse, in_words, spoken, step
 
 NOTHING = timedelta()
 MICROSECOND = timedelta(microseconds=1)

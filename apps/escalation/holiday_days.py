@@ -8,8 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.core import public_holidays
-from apps.core.business_time import BusinessTimeError
+from apps.core.business_time import BusinessTimeError, public_holidays
 from apps.core.decisions import Entry, record
 from apps.core.errors import DomainError
 from apps.core.models import User

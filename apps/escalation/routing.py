@@ -19,10 +19,10 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
+from apps.core.business_time.opening import BusinessTimeError
 from apps.core.decisions import record
 from apps.core.models import Scope, User
 from apps.core.notifications import notify
-from apps.core.opening import BusinessTimeError
 from apps.core.scope import may_work_in
 from apps.escalation import calendars
 from apps.escalation.models import Category, Member, Team, Ticket

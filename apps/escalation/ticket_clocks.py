@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from apps.core.business_time.opening import BusinessTimeError
 from apps.core.models import User
-from apps.core.opening import BusinessTimeError
 from apps.escalation import calendars, clocks
 from apps.escalation.models import Calendar, Clock, Ticket, TicketMessage
 from apps.escalation.ticket_binding import running, write_event

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from apps.core.business_time import BusinessTimeError, Calendar
-from apps.core.public_holidays import as_days, countries, propose
+from apps.core.business_time.public_holidays import as_days, countries, propose
 
 WEEK = {weekday: [(540, 720), (780, 1020)] for weekday in range(7)}
 

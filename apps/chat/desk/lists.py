@@ -14,8 +14,8 @@ from apps.chat.models import Conversation, Event, Handoff
 from apps.chat.querysets import ConversationQuerySet
 from apps.chat.status import first_answer_due
 from apps.core.business_time import Calendar
+from apps.core.business_time.opening import BusinessTimeError
 from apps.core.models import User
-from apps.core.opening import BusinessTimeError
 from apps.escalation import calendars
 
 PAGE = 50

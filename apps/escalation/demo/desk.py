@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.core.business_time import Calendar as Hours
+from apps.core.business_time.public_holidays import propose
 from apps.core.models import Scope, User
-from apps.core.public_holidays import propose
 from apps.escalation import calendars, tickets
 from apps.escalation.models import Calendar, CalendarDay, CannedReply, Category, Member, OpenHours, Team, Ticket
 

@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from apps.core.opening import DAY, ORDINAL, BusinessTimeError, Interval, Step, instant, moment
-from apps.core.timeline import FIRST_YEAR, LAST_YEAR, Timeline, timeline
-from apps.core.trace import local_name, step
+from apps.core.business_time.opening import DAY, ORDINAL, BusinessTimeError, Interval, Step, instant, moment
+from apps.core.business_time.timeline import FIRST_YEAR, LAST_YEAR, Timeline, timeline
+from apps.core.business_time.trace import local_name, step
 
 __all__ = ["BusinessTimeError", "Calendar", "Deadline", "Interval", "Step"]
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain, takewhile
 from zoneinfo import ZoneInfo
 
-from apps.core.opening import (
+from apps.core.business_time.opening import (
     DAY,
     MINUTE,
     ORDINAL,
@@ -25,7 +25,7 @@ from apps.core.opening import (
     offset_at,
     opened,
 )
-from apps.core.trace import HEAD, MOST, TAIL, collapse, left_out, local_name, step
+from apps.core.business_time.trace import HEAD, MOST, TAIL, collapse, left_out, local_name, step
 
 HORIZON = 20  # years that a calculation may reach
 FIRST_YEAR, LAST_YEAR = 1900, 2300

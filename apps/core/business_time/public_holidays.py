@@ -13,7 +13,7 @@ from datetime import date
 
 import holidays
 
-from apps.core.opening import BusinessTimeError, Interval, wall
+from apps.core.business_time.opening import BusinessTimeError, Interval, wall
 
 NOON = 720  # minutes since midnight
 # As the package writes half days: "Christmas Eve (from 1pm)", "Pre-holiday day (workday shortened by 3 hours)".

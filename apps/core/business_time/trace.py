@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from apps.core.opening import DAY, MINUTE, ORDINAL, Step, amount, day_name, wall
+from apps.core.business_time.opening import DAY, MINUTE, ORDINAL, Step, amount, day_name, wall
 
 HEAD, TAIL = 8, 7  # steps kept at both ends of a long story
 MOST = HEAD + TAIL + 1
