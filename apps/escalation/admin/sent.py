@@ -123,11 +123,12 @@ class OutgoingNewsAdmin(ReadOnlyAdmin):
         return [page(self, "<uuid:pk>/again/", "again", again), *super().get_urls()]
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: OutgoingNews | None = None, **kwargs: Any
-    ) -> HttpResponse:
+        self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False, form_url: str = "",
+        obj: OutgoingNews | None = None,
+    ) -> HttpResponse:  # fmt: skip
         given_up = obj is not None and obj.status == OutgoingNews.Status.DEAD
         context["may_send_again"] = given_up and self.has_replay_permission(request)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     @admin.action(description="Send given up news again", permissions=["replay"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutgoingNews]) -> None:
