@@ -10,8 +10,7 @@ from django.utils import formats
 from django.utils.translation import gettext as _
 
 from apps.chat.models import ChatSite, Conversation
-from apps.core.business_time import Calendar
-from apps.core.opening import BusinessTimeError
+from apps.core.business_time import BusinessTimeError, Calendar
 from apps.escalation import calendars, routing
 from apps.escalation.models import Category, Team
 
