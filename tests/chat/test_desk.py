@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
@@ -18,9 +19,14 @@ from apps.chat.models import Conversation, Handoff, HandoffRating, Reading, Uplo
 from apps.core.models import Scope, User
 from apps.core.roles import Role
 from apps.escalation.models import CannedReply, RiskFlag
+from apps.knowledge.models import SearchIndex
+from apps.knowledge.search import passages
+from apps.orders.models import Customer, Order, Store
+from apps.subscriptions.models import Subscription
 from tests.chat.factories import chat_site, conversation, says, visitor
 from tests.core.factories import ScopeFactory, UserFactory, person
 from tests.escalation.factories import team
+from tests.knowledge.factories import ArticleFactory, VersionFactory, published
 
 pytestmark = pytest.mark.django_db
 
@@ -257,6 +263,9 @@ def test_a_flag_is_raised_in_two_clicks(client: Client, ada: User, talk: Convers
     assert (flag.source, flag.references, flag.scope) == (
         f"conversation:{talk.pk}", [f"conversation:{talk.pk}"], talk.scope,
     )  # fmt: skip
+    back = f"{DESK}number/{talk.pk}/"
+    assert back in client.get(raised["Location"]).content.decode()
+    assert client.get(back)["Location"] == url(talk)
     told = talk.events.get(kind="note")
     assert told.internal
     shown = client.get(url(talk, "events/")).json()["events"][-1]
@@ -335,6 +344,7 @@ def test_other_scopes_are_not_there(client: Client, talk: Conversation) -> None:
     client.force_login(person(Role.SUPPORT_AGENT, ScopeFactory()))
     for page in READS:
         assert client.get(url(talk, page)).status_code == 404
+    assert client.get(f"{DESK}number/{talk.pk}/").status_code == 404
     assert client.get(f"{DESK}list/?list=all").json()["rows"] == []
     assert not Reading.objects.exists()
 
@@ -356,3 +366,49 @@ def test_too_many_requests_are_refused(client: Client, ada: User, settings: Any)
     refused = client.get(f"{DESK}list/")
     assert refused.status_code == 429
     assert int(refused["Retry-After"]) > 0
+
+
+def test_articles_go_along_unless_they_are_for_staff(client: Client, ada: User, talk: Conversation) -> None:
+    cache.clear()
+    SearchIndex.objects.get_or_create(pk=1)
+    public, internal = (
+        published(
+            VersionFactory.create(article=ArticleFactory.create(slug=slug, audience=audience), title=title, body=body)
+        )
+        for slug, audience, title, body in (
+            ("parcel", "public", "Where is my parcel?", "Follow it with the number."),
+            ("limits", "internal", "Goodwill for a late parcel", "Up to 100 EUR."),
+        )
+    )
+    passages.index([public.article_id, internal.article_id])
+    found = {one["version"]: one for one in client.get(f"{DESK}articles/?q=where is my parcel").json()["articles"]}
+    assert found[public.pk]["url"] == "/help/articles/parcel/"
+    assert not found[public.pk]["internal"]
+    assert found[internal.pk]["internal"]
+    do(client, talk, "take")
+    body = {"text": "This should help", "client_id": str(uuid4()), "articles": [public.pk, internal.pk, "x", None]}
+    assert do(client, talk, "reply", **body).status_code == 200
+    sent = talk.events.filter(author="agent").latest("seq").data["articles"]
+    assert [one["title"] for one in sent] == ["Where is my parcel?"]
+    assert "internal" not in sent[0]
+
+
+def test_orders_and_subscriptions_stand_beside(client: Client, ada: User, scope: Scope) -> None:
+    site = chat_site(scope)
+    talk = conversation(site, visitor=visitor(site, name="Mia", email="mia@example.com"))
+    now = timezone.now()
+    for of, number in ((scope, "#1"), (ScopeFactory(), "#2")):
+        store = Store.objects.create(name=number, scope=of, platform="file", domain=f"{number[1:]}.example")
+        buyer = Customer.objects.create(store=store, external_id="1", email="mia@example.com", updated_at=now)
+        Order.objects.create(
+            store=store, external_id=number, number=number, customer=buyer, currency="EUR", total="9.50", created_at=now,
+            updated_at=now, synced_at=now,
+        )  # fmt: skip
+    owner = UserFactory(email="Mia@example.com")
+    Subscription.objects.create(
+        owner=owner, scope=scope, name="Club", price="12", renews_on=now.date(), created_at=now, updated_at=now
+    )
+    beside = client.get(url(talk, "customer/")).json()
+    assert [(one["number"], one["total"], one["proven"]) for one in beside["orders"]] == [("#1", "9.50 EUR", False)]
+    assert [(one["name"], one["level"]) for one in beside["subscriptions"]] == [("Club", "")]
+    assert not beside["visitor"]["known"]

@@ -8,6 +8,7 @@ from apps.chat.desk import acts, views
 urlpatterns = [
     path("", admin.site.admin_view(views.page), name="chat_desk"),
     path("list/", views.listed, name="chat_desk_list"),
+    path("number/<int:pk>/", admin.site.admin_view(views.numbered), name="chat_desk_number"),
     path("articles/", views.articles, name="chat_desk_articles"),
     path("<uuid:public_id>/", admin.site.admin_view(views.page), name="chat_desk_open"),
     path("<uuid:public_id>/events/", views.opened, name="chat_desk_events"),

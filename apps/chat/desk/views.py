@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.chat import live, readings
@@ -20,7 +21,7 @@ from apps.chat.desk.context import context_of
 from apps.chat.desk.doors import answers
 from apps.chat.desk.pane import PLACE, news
 from apps.chat.handoff_ratings import MISSING
-from apps.chat.models import Upload
+from apps.chat.models import Conversation, Upload
 from apps.chat.refusals import ConversationNotFound
 from apps.core.models import User
 from apps.core.numbers import whole
@@ -43,6 +44,16 @@ def page(request: HttpRequest, public_id: UUID | None = None) -> HttpResponse:
         "scripts": SCRIPTS,
     }
     return TemplateResponse(request, "chat/desk.html", context)
+
+
+def numbered(request: HttpRequest, pk: int) -> HttpResponse:
+    """A conversation by its number, as flags and tickets name it; leads to its page."""
+    if not isinstance(request.user, User) or not request.user.has_perm(VIEW):
+        raise PermissionDenied
+    found = Conversation.objects.visible_to(request.user).filter(pk=pk).first()
+    if found is None:
+        raise ConversationNotFound
+    return HttpResponseRedirect(reverse("chat_desk_open", args=[found.public_id]))
 
 
 @answers("GET")

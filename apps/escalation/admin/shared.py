@@ -21,7 +21,7 @@ PAGES = {
     "risk_flag": "admin:escalation_riskflag_change",
     "risk": "admin:register_risk_change",
     "ticket": "admin:escalation_ticket_change",
-    "conversation": "admin:chat_conversation_change",
+    "conversation": "chat_desk_number",
     "cluster": "admin:escalation_cluster_change",
     "proposal": "admin:escalation_proposal_change",
 }
