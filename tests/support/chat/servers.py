@@ -55,9 +55,16 @@ class Web:
     """The product's web server on a port of its own."""
 
     def __init__(
-        self, *, database: str, valkey: str, log: Path, settings: str = "tests.support.chat.settings", **more: str
+        self,
+        *,
+        database: str,
+        valkey: str,
+        log: Path,
+        settings: str = "tests.support.chat.settings",
+        application: str = "config.asgi:application",
+        **more: str,
     ) -> None:
-        self.port, self.log = free_port(), log
+        self.port, self.log, self.application = free_port(), log, application
         self.environment: Mapping[str, str] = {
             **os.environ, "DATABASE_URL": database, "REDIS_URL": valkey, "DATABASE_POOL": "true",
             "DJANGO_SETTINGS_MODULE": settings, "LOG_LEVEL": "WARNING", **more,
@@ -68,7 +75,7 @@ class Web:
         """Start it, without waiting."""
         words = [
             "uvicorn",
-            "config.asgi:application",
+            self.application,
             "--host",
             "127.0.0.1",
             "--port",
