@@ -22,5 +22,5 @@ USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=40s --retries=3 CMD ["python", "deploy/probe.py", "web"]
 CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", \
-     "--ws-per-message-deflate", "false", "--no-access-log", "--no-server-header", "--no-proxy-headers", \
+     "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--no-access-log", "--no-server-header", "--no-proxy-headers", \
      "--timeout-graceful-shutdown", "25"]

@@ -171,7 +171,7 @@ class Run:
     def _start_programs(self, env: Mapping[str, str]) -> None:
         python = [sys.executable, "-m"]
         web = [*python, "uvicorn", "config.asgi:application", "--host", self.host, "--port", str(self.port)]
-        web += ["--lifespan", "off", "--ws-per-message-deflate", "false", "--no-access-log"]
+        web += ["--lifespan", "off", "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--no-access-log"]
         # A browser that keeps a connection open must not keep the launcher from stopping.
         web += ["--timeout-graceful-shutdown", "5"]
         celery = [*python, "celery", "-A", "config", "--quiet"]
