@@ -119,7 +119,7 @@
   const WORDS = { handoff: "Handed to a person", rating: "Rated", form: "Details given", state: "Changed", assigned: "Assigned" };
   const happened = (event) => {
     const score = event.data.score ? `${event.data.score} of 5` : "";
-    const words = event.text || event.data.what === "handed_off" && `Handed to ${event.data.team || "people"}` || [WORDS[event.kind] || event.kind, score, event.data.again ? "The customer wrote again" : ""].filter(Boolean).join(" · ");
+    const words = score ? [`Rated ${score}`, event.text].filter(Boolean).join(": ") : event.text || event.data.what === "handed_off" && `Handed to ${event.data.team || "people"}` || [WORDS[event.kind] || event.kind, event.data.again ? "The customer wrote again" : ""].filter(Boolean).join(" · ");
     return el(`p.desk-event${event.internal ? ".desk-event--internal" : ""}`, { "data-seq": event.seq }, event.data.flag_url ? [icon("flag"), el("a", { href: safe(event.data.flag_url) }, words)] : words, " ", el("time", { datetime: event.at, title: moment(event.at) }, clockTime(event.at)));
   };
 

@@ -114,6 +114,8 @@ def test_whose_customers_wait_come_first_in_mine(client: Client, ada: User, talk
     rows = client.get(f"{DESK}list/?list=mine").json()["rows"]
     assert [row["id"] for row in rows] == [str(one.public_id) for one in (asked_before, asks, quiet)]
     assert [row["unanswered"] for row in rows] == [True, True, False]
+    conversations.read(quiet.pk, ada, 1)
+    assert [row["unread"] for row in client.get(f"{DESK}list/?list=mine").json()["rows"]] == [True, True, False]
 
 
 def test_a_list_costs_the_same_for_many(

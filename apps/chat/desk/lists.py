@@ -73,6 +73,7 @@ def lines(rows: ConversationQuerySet, user: User, now: datetime, limit: int = PA
             last_text=Subquery(said.values("text")[:1]),
             last_author=Subquery(said.values("author")[:1]),
             last_kind=Subquery(said.values("kind")[:1]),
+            customer_seq=Subquery(said.filter(author=Event.Author.CUSTOMER).values("seq")[:1]),
             asked_at=Subquery(asked.values("requested_at")[:1]),
         )
         .order_by(*rows.query.order_by)[:limit]
@@ -100,7 +101,9 @@ def _line(one: Any, hours: Calendar | None, user: User, now: datetime) -> dict[s
         "unanswered": unanswered,
         "since": one.waiting_since or (one.last_customer_at if unanswered else None),
         "due_at": due,
-        "unread": one.state == State.PERSON and one.assignee_id == user.pk and one.seq > one.staff_read_seq,
+        "unread": one.state == State.PERSON
+        and one.assignee_id == user.pk
+        and (one.customer_seq or 0) > one.staff_read_seq,
         "assignee": shown_person(one.assignee) if one.assignee else None,
         "team": one.team.name if one.team else "",
         "category": one.category.name if one.category else "",
