@@ -84,7 +84,11 @@ def test_whoever_is_angry_gets_a_person_at_once(talk: Talk, text: str) -> None:
     "text",
     [
         "How do I return something?", "Is a human error covered by the warranty?", "my parcel is late",
-        "Do your agents get a discount code?", "NASA AND ESA", "Can you ship to Norway please",
+        "Do your agents get a discount code?",
+        "Do I need to speak to a representative to change my password?",
+        "please call me Tom",
+        "Are you available in my country?",
+        "My order did not get placed", "NASA AND ESA", "Can you ship to Norway please",
     ],
 )  # fmt: skip
 def test_ordinary_words_are_neither_wish_nor_anger(talk: Talk, text: str) -> None:

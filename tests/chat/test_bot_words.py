@@ -61,6 +61,7 @@ def test_every_language_has_the_same_kinds_of_patterns() -> None:
         ("Where is my order and when will it arrive?", "en"),
         ("Wo ist meine Bestellung und wann kommt sie an?", "de"),
         ("Ich habe noch nichts bekommen", "de"),
+        ("I am having a problem proving who I am", "en"),
         ("Ou est ma commande s'il vous plait", ""),
         ("12345", ""),
         ("", ""),

@@ -69,8 +69,8 @@ def says(kind: str, text: str) -> bool:
 
 
 def wants_person(text: str) -> bool:
-    """An explicit wish for a person."""
-    return says("wish", text)
+    """An explicit wish for a person; not the question whether one is needed."""
+    return says("wish", text) and not says("no_wish", text)
 
 
 def is_angry(text: str) -> bool:
