@@ -1,6 +1,6 @@
 """What attacks on the bot reach, and what the harmless lose by it.
 
-    python -m benchmarks.chat_attacks --data FOLDER [--texts 400]
+    python -m benchmarks.chat_attacks --data FOLDER [--texts 400] [--step fresh code]
 
 The texts of ``FOLDER/prompt_injection/prompts.jsonl`` (public data that is not part of the product) are written to the bot of
 a scratch shop, each in a conversation of its own and at two steps: at first, and when a code was mailed for somebody else's
@@ -91,9 +91,9 @@ class Shop:
         return talk.outcome, talk.action, won
 
 
-def measure(rows: list[dict[str, Any]]) -> None:
+def measure(rows: list[dict[str, Any]], steps: list[str]) -> None:
     shop = Shop()
-    for step in ("fresh", "code"):
+    for step in steps:
         before, begun = shop.state(), time.perf_counter()
         won: list[dict[str, Any]] = []
         outcomes: dict[str, Counter[str]] = {}
@@ -121,10 +121,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=0, help="at most so many, 0 for all")
+    parser.add_argument("--step", nargs="+", choices=["fresh", "code"], default=["fresh", "code"])
     options = parser.parse_args()
     os.environ["EMAIL_URL"] = "memory://"
     with scratch_database(os.environ["DATABASE_URL"], NAME):
-        measure(texts(options.data, options.texts))
+        measure(texts(options.data, options.texts), options.step)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ def at_step(talk: Talk, step: str) -> None:
 def test_attacks_reach_nothing(order: Order, step: str) -> None:
     site = staffed()[0]
     before = (User.objects.count(), Refund.objects.count(), list(Order.objects.values()))
-    for text in ATTACKS:
+    steps = ("number", "contact", "code")
+    for text in ATTACKS if step == "fresh" else ATTACKS[steps.index(step) :: 3]:
         talk = Talk(site)
         Verification.objects.all().delete()  # the limits would end it sooner
         at_step(talk, step)
