@@ -45,7 +45,7 @@ function masked(kinds, words, asked) {
 }
 
 function card(article, words) {
-  const web = /^https?:\/\/|^\//.test(article.url || "");
+  const web = /^https?:\/\//.test(article.url || "");
   const body = [
     h("span", { class: "card-kind" }, icon("article"), words.say("article")),
     h("span", { class: "card-title", dir: "auto" }, article.title),
