@@ -1,7 +1,7 @@
 // One visitor's conversation as this tab knows it. The server's order (`seq`) is the truth; events after `cursor` are
 // the one way for the first load, for coming back, for gaps and for polling.
 
-import { uuid } from "./keep.js";
+import { subject, uuid } from "./keep.js";
 import { Api, Link, Refusal, backoff } from "./wires.js";
 
 const SOON = 3_000; // ms without a socket after which polling begins
@@ -107,6 +107,17 @@ export class Client {
     return false;
   }
 
+  /** A request that waits for the session, and opens it again if it is over. */
+  async ask(...given) {
+    if (!this.api.token) await this.renew();
+    try {
+      return await this.api.call(...given);
+    } catch (error) {
+      if (error.status !== 401 || !(await this.renew())) throw error;
+      return this.api.call(...given);
+    }
+  }
+
   stop(error) {
     this.refused = error;
     this.begun = false;
@@ -186,7 +197,6 @@ export class Client {
         this.repair(frame.seq);
         this.resend();
         break;
-      default:
     }
   }
 
@@ -386,15 +396,5 @@ export class Client {
     this.schedule(wait);
     this.change("link");
     if (this.polled) this.flush();
-  }
-}
-
-/** Who a signed identity is about; "" for nobody. Read for comparison only: the server checks the signature. */
-export function subject(identity) {
-  try {
-    const [payload] = (identity || "").split(".");
-    return String(JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/"))).id);
-  } catch {
-    return "";
   }
 }

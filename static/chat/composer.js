@@ -2,6 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { uuid } from "./keep.js";
+import { backoff } from "./wires.js";
 
 const TELL = 3_000; // ms between two notes that somebody types
 const ACCEPT = ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"];
@@ -105,19 +106,30 @@ export class Composer {
     for (const file of files.slice(0, 5)) this.upload(file);
   }
 
+  /** Sent again under the same id if the way was bad, which stores it once. */
+  async deliver(form, tries = 0) {
+    try {
+      return await this.view.client.ask("files", form, { patience: 120_000 });
+    } catch (error) {
+      if (!error.passing || error.status === 429 || tries > 3) throw error;
+      await new Promise((done) => setTimeout(done, backoff(tries + 1)));
+      return this.deliver(form, tries + 1);
+    }
+  }
+
   async upload(file) {
     const { view } = this;
     const { config } = view.client;
     const most = config.max_bytes || MOST_BYTES;
     if (file.size > most) return view.tell("too_large", { name: file.name, size: view.words.size(most) });
     const accept = config.accept || ACCEPT;
-    if (file.type && !accept.includes(file.type)) return view.tell("wrong_type", { name: file.name });
+    if (file.type && !file.type.startsWith("text/") && !accept.includes(file.type)) return view.tell("wrong_type", { name: file.name });
     view.tell("uploading", { name: file.name });
     const form = new FormData();
     form.append("client_msg_id", uuid());
     form.append("file", file, file.name);
     try {
-      const stored = await view.api.call("files", form, { patience: 120_000 });
+      const stored = await this.deliver(form);
       view.client.landed(stored.client_msg_id, stored.event);
       view.toast.textContent = "";
     } catch (error) {

@@ -34,6 +34,16 @@ export function uuid() {
   return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
+/** Who a signed identity is about; "" for nobody. Read for comparison only: the server checks the signature. */
+export function subject(identity) {
+  try {
+    const [payload] = (identity || "").split(".");
+    return String(JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/"))).id);
+  } catch {
+    return "";
+  }
+}
+
 /** `onchange(name)` is told when another tab changed something. */
 export class Keep {
   constructor(site, server, onchange = () => {}) {

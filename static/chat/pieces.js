@@ -17,13 +17,13 @@ export function message(event, view, { first, asked }) {
   return h(
     "li",
     { class: `said ${own ? "own" : "theirs"} by-${event.author}${first ? " first" : ""}` },
-    !own && h("span", { class: "face", "aria-hidden": "true" }, face(event, who)),
+    !own && h("span", { class: "face", "aria-hidden": "true" }, event.author === "bot" ? icon("bot") : initials(who)),
     h(
       "div",
       { class: "saying" },
       h("span", { class: "unseen" }, words.say("said", { who })),
       first && !own && h("p", { class: "who", "aria-hidden": "true" }, who),
-      event.text && h("div", { class: "bubble", dir: "auto" }, linked(event.text)),
+      event.text && event.text !== (data.file || {}).name && h("div", { class: "bubble", dir: "auto" }, linked(event.text)),
       data.file && file(data.file, view),
       (data.articles || []).map((article) => card(article, words)),
       own && (data.masked || []).length > 0 && masked(data.masked, words, asked),
@@ -32,10 +32,10 @@ export function message(event, view, { first, asked }) {
   );
 }
 
-function face(event, who) {
-  if (event.author === "bot") return icon("bot");
-  const letters = who.split(/\s+/).map((word) => [...word][0]).slice(0, 2).join("");
-  return letters ? letters.toLocaleUpperCase() : icon("person");
+/** One or two letters for a person. */
+export function initials(name) {
+  const letters = name.split(/\s+/).map((word) => [...word][0] || "");
+  return letters.slice(0, 2).join("").toLocaleUpperCase();
 }
 
 function masked(kinds, words, asked) {
@@ -162,7 +162,7 @@ export function rating(view) {
     h("label", {}, h("span", {}, words.say("rate_comment")), h("textarea", { name: "comment", rows: "2", maxlength: "1000", dir: "auto" })),
     h("div", { class: "row" }, h("button", { class: "solid" }, words.say("rate_send"))),
   );
-  const send = (form) => view.api.call("rating", { score: Number(form.get("score")), comment: form.get("comment") });
+  const send = (form) => view.client.ask("rating", { score: Number(form.get("score")), comment: form.get("comment") });
   const body = [h("fieldset", { class: "marks" }, h("legend", {}, words.say("rate")), marks), more];
   return posting(view, { class: "sheet rating" }, body, send, () => view.rated());
 }
@@ -175,7 +175,7 @@ export function transcript(view) {
     h("label", {}, h("span", {}, words.say("transcript_to")), h("input", { type: "email", name: "email", required: true, autocomplete: "email", value: known })),
     h("div", { class: "row" }, h("button", { class: "solid" }, words.say("transcript_send")), back(view)),
   ];
-  const send = (form) => view.api.call("transcript", { email: form.get("email") });
+  const send = (form) => view.client.ask("transcript", { email: form.get("email") });
   return posting(view, { class: "sheet", "aria-label": words.say("transcript") }, body, send, () => {
     view.sheet(null);
     view.tell("transcript_done");
@@ -190,7 +190,7 @@ export function ending(view) {
     h("p", {}, words.say("end_ask")),
     h("div", { class: "row" }, answer(true, "end_helped"), answer(false, "end_not"), back(view)),
   ];
-  const send = (form) => view.api.call("end", { helped: Boolean(form.get("helped")) });
+  const send = (form) => view.client.ask("end", { helped: Boolean(form.get("helped")) });
   return posting(view, { class: "sheet", "aria-label": words.say("end") }, body, send, () => view.sheet(null));
 }
 

@@ -2,7 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { h, icon, inkOn } from "./dom.js";
-import { choices, day, menu, message, nameOf, note, rating, settle } from "./pieces.js";
+import { choices, day, initials, menu, message, nameOf, note, rating, settle } from "./pieces.js";
 
 const NAME = "riskdesk-chat";
 const TOGETHER = 5 * 60_000; // messages of one author within this stand together
@@ -192,16 +192,12 @@ export class View {
     this.changed("pending");
   }
 
-  get api() {
-    return this.client.api;
-  }
-
   get status() {
     return this.client.status;
   }
 
   blob(id) {
-    if (!this.blobs.has(id)) this.blobs.set(id, this.api.call(`files/${id}`, null, { raw: true, patience: 60_000 }));
+    if (!this.blobs.has(id)) this.blobs.set(id, this.client.ask(`files/${id}`, null, { raw: true, patience: 60_000 }));
     return this.blobs.get(id);
   }
 
@@ -238,7 +234,7 @@ export class View {
     const key = { person: "with_person", waiting: "looking", resolved: "ended" }[status.state];
     const bot = client.config.has_bot !== false;
     this.who.textContent = words.say(key || (bot ? "automated" : "team"), { name });
-    const face = person ? name.split(/\s+/).map((word) => [...word][0]).slice(0, 2).join("").toLocaleUpperCase() : status.state === "waiting" ? "clock" : bot ? "bot" : "chat";
+    const face = person ? initials(name) : status.state === "waiting" ? "clock" : bot ? "bot" : "chat";
     if (this.avatar.dataset.face !== face) {
       this.avatar.dataset.face = face;
       this.avatar.replaceChildren(person ? face : icon(face));
@@ -253,7 +249,7 @@ export class View {
     const known = `error.${(client.refused || {}).code}`;
     const text = troubled ? words.say(words.has(known) ? known : troubled) : "";
     if (this.banner.textContent !== text) this.banner.textContent = text;
-    this.frame.dataset.way = troubled || "socket";
+    this.frame.dataset.way = troubled || (client.link.ready ? "socket" : "idle");
     this.composer.enable(!client.refused);
 
     const parts = [];

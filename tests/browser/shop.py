@@ -16,6 +16,7 @@ from tests.browser.conftest import WATCH
 
 PATIENCE = 10_000
 """Milliseconds for something to appear; the machine may be busy."""
+expect.set_options(timeout=PATIENCE)
 
 
 def _page(server: str, key: str, query: dict[str, list[str]]) -> str:
@@ -105,11 +106,11 @@ class Shopper:
         self.page.keyboard.press("Enter")
 
     def sees(self, text: str, page: Page | None = None) -> None:
-        expect((page or self.page).locator(".panel")).to_contain_text(text, timeout=PATIENCE)
+        expect((page or self.page).locator(".panel")).to_contain_text(text)
 
     def goes(self, way: str) -> None:
         """Wait until the chat is connected this way: socket, polling, connecting or offline."""
-        expect(self.page.locator(".frame")).to_have_attribute("data-way", way, timeout=PATIENCE)
+        expect(self.page.locator(".frame")).to_have_attribute("data-way", way)
 
     def said(self, page: Page | None = None) -> list[str]:
         """What stands in the conversation, in its order, without the greeting."""

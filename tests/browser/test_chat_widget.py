@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from apps.chat import conversations, identity, live, tasks
 from apps.chat.bot import turns
 from apps.chat.bot.owing import PAUSE
-from apps.chat.models import ChatSession, ChatSite, Conversation, Rating, Verification
+from apps.chat.models import ChatSession, ChatSite, Conversation, Rating, TranscriptMail, Verification
 from apps.core.models import User
 from apps.core.roles import Role
 from apps.escalation.models import Member, OpenHours
@@ -253,6 +255,35 @@ def test_bot_looks_up_an_order_for_whom_it_belongs_to_and_hands_over(visit: Visi
     replies(ada, "Hello, Ada here.")
     shopper.sees("You are talking to Ada")
     shopper.sees("Hello, Ada here.")
+
+
+def test_sends_a_file_and_has_the_transcript_sent(visit: Visit) -> None:
+    shopper = visit()
+    shopper.opens()
+    shopper.goes("socket")
+    picture = BytesIO()
+    Image.new("RGB", (320, 200), "#23584a").save(picture, "PNG")
+    chosen = {"name": "parcel.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+    shopper.page.locator(".box input[type=file]").set_input_files(chosen)
+    shopper.sees("parcel.png")
+    picture_shown = shopper.page.locator("canvas.picture")
+    expect(picture_shown).to_have_attribute("width", "320")
+    expect(picture_shown).to_have_accessible_name("parcel.png")
+    with shopper.page.expect_download() as saved:
+        shopper.page.get_by_role("button", name="Download parcel.png").click()
+    assert saved.value.suggested_filename == "parcel.png"
+    shopper.page.locator(".box input[type=file]").set_input_files(
+        {**chosen, "name": "x.exe", "mimeType": "application/x-dosexec"}
+    )
+    shopper.sees("Files of this type cannot be sent: x.exe")
+
+    shopper.page.get_by_role("button", name="More").click()
+    shopper.page.keyboard.press("Enter")  # the first item has the focus
+    shopper.page.get_by_label("Your e-mail address").fill("kim@example.com")
+    assert serious(shopper) == []
+    shopper.page.keyboard.press("Enter")
+    shopper.sees("The transcript is on its way.")
+    assert TranscriptMail.objects.count() == 1
 
 
 def test_stands_on_the_other_side_of_a_page_from_the_right(visit: Visit) -> None:
