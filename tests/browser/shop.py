@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,6 +73,10 @@ class Shopper:
     complaints: list[str] = field(default_factory=list)
     sockets: list[WebSocketRoute] = field(default_factory=list)
     cut: bool = False
+    mute: bool = False
+    refusal: tuple[int, str] | None = None
+    came: list[float] = field(default_factory=list)
+    """When sockets were asked for."""
 
     def __post_init__(self) -> None:
         self.context.add_init_script(WATCH)
@@ -79,11 +84,16 @@ class Shopper:
         self.page = self.tab()
 
     def _socket(self, socket: WebSocketRoute) -> None:
+        self.came.append(time.monotonic())
         if self.cut:
             socket.close(code=1011)
-            return
-        self.sockets.append(socket)
-        socket.connect_to_server()
+        elif self.refusal:
+            (code, reason), self.refusal = self.refusal, None
+            socket.close(code=code, reason=reason)
+        else:
+            self.sockets.append(socket)
+            server = socket.connect_to_server()
+            socket.on_message(lambda message: None if self.mute else server.send(message))
 
     def tab(self) -> Page:
         """Another tab of the same browser."""

@@ -180,6 +180,24 @@ def test_polls_while_sockets_fail_and_goes_back(visit: Visit, ada: User) -> None
     assert shopper.said() == ["Hello?", "Here I am.", "And now by socket."]
 
 
+def test_waits_as_long_as_the_server_says_and_notices_a_dead_socket(visit: Visit) -> None:
+    shopper = visit()
+    shopper.refusal = (4429, "2")
+    shopper.opens()
+    shopper.goes("socket")
+    first, second = shopper.came
+    assert second - first >= 2
+
+    shopper.mute = True  # open to both sides, and nothing gets through: as after a laptop slept
+    shopper.page.evaluate("window.dispatchEvent(new Event('focus'))")
+    shopper.says("Is anybody there?")
+    shopper.goes("connecting")
+    shopper.mute = False
+    shopper.goes("socket")
+    shopper.sees("Sent")
+    assert shopper.said() == ["Is anybody there?"]
+
+
 def test_rates_a_conversation_that_has_ended(visit: Visit, ada: User) -> None:
     shopper = visit(width=390, theme="dark")
     shopper.opens("language=de")
