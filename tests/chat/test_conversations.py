@@ -19,6 +19,7 @@ from apps.chat.refusals import (
     TurnPassed,
     WrongState,
 )
+from apps.chat.replies import of_conversations
 from apps.chat.saying import say
 from apps.core.models import Decision, Notification, Scope, User
 from apps.core.roles import Role
@@ -248,3 +249,13 @@ def test_what_another_than_its_person_reads_is_not_read(waiting: Conversation, a
     conversations.read(waiting.pk, ada, 99)
     waiting.refresh_from_db()
     assert waiting.staff_read_seq == 2
+
+
+def test_a_gap_is_drafted_from_what_people_said_and_from_no_private_note() -> None:
+    one = conversation()
+    agent = person(Role.SUPPORT_AGENT, one.scope)
+    says(one, "Do you repair zips?")
+    says(one, "Yes, for two years.", author="agent", user=agent)
+    says(one, "Ask Lea about zips", author="agent", user=agent, internal=True)
+    assert list(of_conversations(agent, [one.pk])) == ["Yes, for two years."]
+    assert not list(of_conversations(person(Role.SUPPORT_AGENT, ScopeFactory()), [one.pk]))
