@@ -108,8 +108,8 @@ class Tab:
     def _got(self, event: dict[str, Any], now: float) -> None:
         if event["seq"] <= self.have:
             return
-        self.tally.got += 1
-        if due := self.tally.due.get(event.get("client_id", "")):
+        if due := self.tally.due.get(event.get("client_id", "")):  # not of an earlier rate
+            self.tally.got += 1
             self.tally.delivered.append(now - due)
 
     async def say(self, text: str, due: float) -> None:
@@ -135,9 +135,9 @@ class PlainTab(Tab):
         self.ready.set()
 
     def take(self, frame: dict[str, Any], now: float) -> None:
-        self.tally.got += 1
         key = frame["message"].partition(" ")[0]
         if due := self.tally.due.get(key):
+            self.tally.got += 1
             self.tally.delivered.append(now - due)
 
     async def say(self, text: str, due: float) -> None:

@@ -213,12 +213,16 @@ def uuid_in(body: Body, name: str) -> UUID:
     """An id of a body, as its browser chose it.
 
     Raises:
-        BadRequest: it is missing or no UUID.
+        BadRequest: it is missing or no UUID in its usual form, with small letters.
     """
+    given = text_in(body, name, longest=36)
     try:
-        return UUID(text_in(body, name, longest=45))
+        found = UUID(given)
     except ValueError:
         raise BadRequest from None
+    if str(found) != given:  # it comes back as it is stored, and must be recognised
+        raise BadRequest
+    return found
 
 
 def data_in(body: Body) -> dict[str, Any]:

@@ -172,6 +172,24 @@ def test_the_same_message_again_is_stored_once_and_acknowledged_again(site) -> N
     assert Event.objects.count() == 2
 
 
+def test_what_was_stored_and_never_told_is_told_when_it_is_sent_again(site) -> None:
+    session = opened(site)
+    key = uuid4()
+
+    async def play() -> None:
+        here, there = Socket(), Socket()
+        await here.hello(session.token)
+        await there.hello(session.token)
+        await there.get("status")
+        await sync_to_async(says)(session.conversation, "once", client_id=key)  # and its process dies
+        await here.says("once", str(key))
+        assert (await here.get("ack"))["seq"] == 1
+        assert (await there.get("events"))["events"][0]["client_id"] == str(key)
+
+    spoken(play)
+    assert Event.objects.count() == 1
+
+
 def test_messages_keep_the_order_in_which_they_were_sent(site) -> None:
     session = opened(site)
     words = [f"number {n}" for n in range(10)]
@@ -211,6 +229,7 @@ def test_what_is_no_message_is_refused_by_its_id(site, text, code) -> None:
     [
         ({"type": "message", "text": "x"}, 4400),
         ({"type": "message", "client_msg_id": "1", "text": "x"}, 4400),
+        ({"type": "message", "client_msg_id": str(uuid4()).upper(), "text": "x"}, 4400),
         ({"type": "message", "client_msg_id": str(uuid4()), "text": 1}, 4400),
         ({"type": "message", "client_msg_id": str(uuid4()), "text": "x", "data": {"answer": 1}}, 4400),
         ({"type": "read", "seq": "1"}, 4400),

@@ -80,13 +80,12 @@ class Room:
         if by.sent == seq - 1:
             by.sent = seq
         frame, behind = f'{{"type":"events","after":{seq - 1},"events":[{event}],"seq":{seq}}}', by.sent < seq
-        if not answer.repeated:
-            for each in self.sockets:
-                if each is by:
-                    continue
-                if each.sent == seq - 1 and not each.lags:
-                    each.give(seq, frame)
-                behind = behind or each.sent < seq
+        for each in self.sockets:
+            if each is by:
+                continue
+            if each.sent == seq - 1 and not each.lags:
+                each.give(seq, frame)
+            behind = behind or each.sent < seq
         if behind:
             self.look()
 
@@ -129,7 +128,7 @@ class Hub:
         self.rooms: dict[int, Room] = {}
         self.by_public_id: dict[str, Room] = {}
         writing, reading, telling, turning = Lane("write"), Lane("read"), Lane("tell"), Lane("turns")
-        self.writes: Batches[Utterance, Stored] = Batches(writing, store)
+        self.writes: Batches[Utterance, Stored] = Batches(writing, store, most=400)
         self.reads: Batches[tuple[int, int], News] = Batches(reading, _read)
         self.hellos: Batches[str, ChatSession] = Batches(reading, _hello)
         self.marks: Batches[Mark, Sequence[live.Moment]] = Batches(reading, _mark, most=1_000)
@@ -194,11 +193,11 @@ class Hub:
                 refuse(connection, utterance, answer)
                 return
             room.stored(answer, connection)
-            if not answer.repeated:
-                seq = answer.event["seq"]
-                self.news.submit(
-                    live.Hint(answer.public_id, answer.scope_id, seq, ("message",), answer.team_id), _ignore
-                )
+            # Also of what was stored before: perhaps its process died before it could tell.
+            hint = live.Hint(answer.public_id, answer.scope_id, answer.event["seq"], ("message",), answer.team_id)
+            self.news.submit(hint, _ignore)
+            if answer.answer_in is not None:
+                self.turns.submit((room.pk, answer.answer_in), _ignore)
 
         connection.in_flight += 1
         self.writes.submit(utterance, answered)

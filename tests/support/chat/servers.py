@@ -67,7 +67,7 @@ class Web:
         self.port, self.log, self.application = free_port(), log, application
         self.environment: Mapping[str, str] = {
             **os.environ, "DATABASE_URL": database, "REDIS_URL": valkey, "DATABASE_POOL": "true",
-            "DJANGO_SETTINGS_MODULE": settings, "LOG_LEVEL": "WARNING", **more,
+            "DJANGO_SETTINGS_MODULE": settings, "LOG_LEVEL": "WARNING", "DEBUG": "false", **more,
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
