@@ -193,7 +193,7 @@ def test_proofs_are_limited_by_address_whether_it_exists_or_not(talk: Talk, orde
         proof.begin(row, "order", f"{number}{row.pk}", ADDRESS, NOON)
     talk.ask(f"Where is my order #{number}?")
     assert SENT not in talk.ask(ADDRESS)
-    assert Handoff.objects.get().reason == "failure"
+    assert Handoff.objects.get().reason == "misses"
 
 
 def test_the_mail_goes_to_the_address_on_the_order_only(talk: Talk, order: Order) -> None:

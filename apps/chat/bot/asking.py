@@ -85,7 +85,7 @@ def _next(heard: Heard, matter: str, known: Mapping[str, str]) -> Reply:
         metrics.lookups_total.labels(matter, "too_many").inc()
         from apps.chat.bot.thinking import handed  # it stands above this module
 
-        return handed(Handoff.Reason.FAILURE, internal="Too many proofs were begun for a lookup within an hour.")
+        return handed(Handoff.Reason.MISSES, internal="Too many proofs were begun for a lookup within an hour.")
 
     def effect(conversation: Conversation, now: datetime) -> None:
         proof.begin(conversation, matter, known["number"], contact, now)
