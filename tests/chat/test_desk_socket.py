@@ -14,8 +14,10 @@ from asgiref.testing import ApplicationCommunicator
 from channels.routing import URLRouter
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client, TestCase
 from django.utils import timezone
+from redis import ConnectionError as RedisConnectionError
 
 from apps.chat import conversations, live
 from apps.chat.desk import socket
@@ -343,3 +345,37 @@ def test_without_valkey_looking_and_writing_go_on(ada: User, talk: Conversation,
     says(talk, "Hello", at=timezone.now())
     assert live.viewers(talk) == {}
     assert live.hints_lost._value.get() > lost
+
+
+def broken(*_: object, **__: object) -> None:
+    raise OperationalError("the database is down")
+
+
+def test_without_the_database_it_ends_instead_of_being_deaf(
+    ada: User, talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(page: Window) -> None:
+        monkeypatch.setattr(socket, "visible", broken)
+        await thread(lambda: says(talk, "Hello", at=timezone.now()))
+        assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": socket.NOT_NOW}
+
+    play(ada, story)
+
+
+def test_what_cannot_be_looked_up_now_ends_it_too(
+    ada: User, talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(page: Window) -> None:
+        monkeypatch.setattr(socket, "seen_by", broken)
+        await page.says(type="view", conversation=str(talk.public_id))
+        assert await page.receive_output(timeout=3) == {"type": "websocket.close", "code": socket.NOT_NOW}
+
+    play(ada, story)
+
+
+def test_without_valkey_it_is_not_opened(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object) -> None:
+        raise RedisConnectionError("nobody there")
+
+    monkeypatch.setattr(socket.DeskConsumer, "_renew", lambda self: refused())
+    assert closed_with(ada) == socket.NOT_NOW

@@ -10,16 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
+import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.sessions.models import Session
+from django.db import DatabaseError
 from django.utils import timezone
+from redis import RedisError
 
 from apps.chat import live
 from apps.chat.binding import VIEW, called, seen_by
@@ -39,9 +42,11 @@ MOST_WAITING = 500
 LONGEST = 1_000
 """Characters of a frame of the page."""
 BURST, PER_SECOND = 30, 5
-NOT_SIGNED_IN, NOT_ALLOWED, BAD_FRAME, TOO_MANY = 4401, 4403, 4400, 4429
+NOT_SIGNED_IN, NOT_ALLOWED, BAD_FRAME, TOO_MANY, NOT_NOW = 4401, 4403, 4400, 4429, 1013
+UNAVAILABLE = (DatabaseError, RedisError, OSError)
 
 T = TypeVar("T")
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +92,28 @@ class DeskConsumer(AsyncWebsocketConsumer):
         self.allowance, self.allowed_at = float(BURST), time.monotonic()
         self.wake = asyncio.Event()
         self.jobs: list[asyncio.Task[None]] = []
+        await self._kept_up(self._begin)
+
+    async def _begin(self) -> None:
         if await self._renew():
-            self.jobs = [asyncio.create_task(self._deliver()), asyncio.create_task(self._watch())]
+            self.jobs = [asyncio.create_task(self._kept_up(job)) for job in (self._deliver, self._watch)]
             await self._tell("ready")
+
+    async def _kept_up(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Without the database or Valkey it would be deaf and look alive: then it ends, and the page asks by itself."""
+        try:
+            await work()
+        except UNAVAILABLE as error:
+            logger.warning("desk_socket_ended", reason=type(error).__name__)
+            await self.close(NOT_NOW)
 
     async def disconnect(self, code: int) -> None:
         for job in self.jobs:
             job.cancel()
-        await self._look_away()
-        for group in self.rights.groups if self.rights else ():
-            await self.channel_layer.group_discard(group, self.channel_name)
+        with suppress(*UNAVAILABLE):
+            await self._look_away()
+            for group in self.rights.groups if self.rights else ():
+                await self.channel_layer.group_discard(group, self.channel_name)
 
     # What the page says
 
@@ -116,6 +133,9 @@ class DeskConsumer(AsyncWebsocketConsumer):
             await answer(self, said)
         except DomainError as error:
             await self._tell("refused", code=error.code, message=error.message)
+        except UNAVAILABLE as error:
+            logger.warning("desk_socket_ended", reason=type(error).__name__)
+            await self.close(NOT_NOW)
 
     async def _ping(self, said: Mapping[str, Any]) -> None:
         await self._tell("pong")
