@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -275,7 +276,8 @@ def test_bot_looks_up_an_order_for_whom_it_belongs_to_and_hands_over(visit: Visi
     shopper.sees("Hello, Ada here.")
 
 
-def test_sends_a_file_and_has_the_transcript_sent(visit: Visit) -> None:
+def test_sends_a_file_and_has_the_transcript_sent(visit: Visit, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
     shopper = visit()
     shopper.opens()
     shopper.goes("socket")
@@ -342,6 +344,18 @@ def test_the_page_says_who_it_is(visit: Visit) -> None:
     expect(desktop.page.locator(".panel")).to_be_hidden()
     assert desktop.page.evaluate("Object.keys(localStorage).filter(key => localStorage[key].includes('Tom'))") == []
     assert Conversation.objects.count() == 2
+
+
+def test_a_page_of_its_own(visit: Visit, site: str) -> None:
+    shopper = visit(width=390, theme="dark")
+    shopper.page.goto(f"{site}/chat/{ChatSite.objects.get().key}/")
+    shopper.sees("Hello!")
+    shopper.says("From a link in a mail")
+    shopper.sees("Sent")
+
+    assert shopper.page.get_by_role("heading", level=1).inner_text() == "Nordlicht"
+    assert shopper.page.get_by_role("button", name="Close chat").count() == 0
+    assert serious(shopper) == []
 
 
 def test_is_not_there_on_pages_of_other_origins(visit: Visit, site: str) -> None:
