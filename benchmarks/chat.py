@@ -214,7 +214,7 @@ class Bench:
         print(
             f"\nStorm of {len(tabs)}: stopped in {down - began:.1f} s, the new server up {up - began:.1f} s after the signal; "
             f"all back {done - up:.1f} s later (half of them {half:.1f} s); "
-            f"{sum(tab.ready.is_set() for tab in tabs)} are there; closed with {tally.closed}",
+            f"{sum(tab.ready.is_set() for tab in tabs)} are there; {tally.warned} were told beforehand, closed with {tally.closed}",
             flush=True,
         )
         for back in backs:

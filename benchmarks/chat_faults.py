@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2_000)
     parser.add_argument("--at-once", type=int, default=40, help="runs at the same time")
+    parser.add_argument("--servers", type=int, default=2, help="web servers, over which the tabs are spread")
     parser.add_argument("--tabs", type=int, default=3)
     parser.add_argument("--messages", type=int, default=12, help="of each run")
     parser.add_argument("--pace", type=float, default=3.0, help="seconds in which the messages of a run are said")
@@ -38,8 +40,8 @@ def arguments() -> argparse.Namespace:
 class Disasters:
     """Kills one of the servers now and then, and counts."""
 
-    def __init__(self, web: Any, valkey: Any, outage: Any, every: float, seed: int) -> None:
-        self.web, self.valkey, self.outage, self.every = web, valkey, outage, every
+    def __init__(self, webs: list[Any], valkey: Any, outage: Any, every: float, seed: int) -> None:
+        self.webs, self.valkey, self.outage, self.every = webs, valkey, outage, every
         self.dice, self.counts = random.Random(seed), dict[str, int]()
 
     async def happen(self) -> None:
@@ -56,13 +58,18 @@ class Disasters:
                 await asyncio.sleep(self.dice.random())
                 await asyncio.to_thread(self.outage.end)
             else:
-                await asyncio.to_thread(self.web.kill if what == "server killed" else self.web.stop)
-                self.web.start()
-                await self.web.ready()
+                web = self.dice.choice(self.webs)
+                await asyncio.to_thread(web.kill if what == "server killed" else web.stop)
+                web.start()
+                await web.ready()
                 await asyncio.sleep(self.every)  # or nobody would ever be served
 
 
-async def play(options: argparse.Namespace, web: Any, disasters: Disasters) -> list[Any]:
+def _port_of(web: Any) -> int:
+    return int(web.port)
+
+
+async def play(options: argparse.Namespace, webs: list[Any], disasters: Disasters) -> list[Any]:
     from django.db import connection
 
     from apps.chat.models import ChatSite, Conversation
@@ -70,7 +77,8 @@ async def play(options: argparse.Namespace, web: Any, disasters: Disasters) -> l
     from tests.support.chat.proxy import STORM
     from tests.support.chat.runs import Run
 
-    await web.ready()
+    for web in webs:
+        await web.ready()
 
     def prepare(numbers: range) -> list[Run]:
         site = ChatSite.objects.first() or chat_site(key="shop", allowed_origins=["https://shop.example.com"])
@@ -88,7 +96,7 @@ async def play(options: argparse.Namespace, web: Any, disasters: Disasters) -> l
         async with places:
             outcomes.append(
                 await run.play(
-                    port=lambda: web.port, messages=options.messages, faults=STORM, pace=options.pace,
+                    ports=[partial(_port_of, web) for web in webs], messages=options.messages, faults=STORM, pace=options.pace,
                     patience=options.patience, settle=options.settle,
                 )
             )  # fmt: skip
@@ -114,13 +122,15 @@ def main() -> int:
         valkey = Valkey(Path(folder))
         valkey.start()
         log = Path(folder) / "web.log"
-        web = Web(database=os.environ["DATABASE_URL"], valkey=valkey.url, log=log)
-        web.start()
-        disasters = Disasters(web, valkey, Outage(os.environ["DATABASE_URL"]), options.every, options.seed)
+        webs = [Web(database=os.environ["DATABASE_URL"], valkey=valkey.url, log=log) for _ in range(options.servers)]
+        for web in webs:
+            web.start()
+        disasters = Disasters(webs, valkey, Outage(os.environ["DATABASE_URL"]), options.every, options.seed)
         try:
-            outcomes = asyncio.run(play(options, web, disasters))
+            outcomes = asyncio.run(play(options, webs, disasters))
         finally:
-            web.kill()
+            for web in webs:
+                web.kill()
             valkey.kill()
     wrong = [each for each in outcomes if each.wrong]
     print(

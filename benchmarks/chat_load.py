@@ -27,12 +27,14 @@ class Tally:
     Attributes:
         due: when each message was due to be sent, by its id.
         acknowledged, delivered: seconds from due to there; the latter for each socket that got it.
+        warned: sockets that were told beforehand that the server leaves.
     """
 
     due: dict[str, float] = field(default_factory=dict)
     acknowledged: list[float] = field(default_factory=list)
     delivered: list[float] = field(default_factory=list)
     got: int = 0
+    warned: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     closed: dict[int, int] = field(default_factory=dict)
 
@@ -102,6 +104,8 @@ class Tab:
         elif kind == "ready":
             self.ready_at = now
             self.ready.set()
+        elif kind == "going_away":
+            self.tally.warned += 1
         elif kind == "refused":
             self.tally.refused[frame["code"]] = self.tally.refused.get(frame["code"], 0) + 1
 

@@ -20,6 +20,8 @@ from apps.chat.sockets.hub import hub
 from config.asgi import application
 
 SHOP = "https://shop.example.com"
+handed_out: list[tuple[int, float]] = []
+"""What the workers were told to answer in the last scene: the conversation, and after how many seconds."""
 
 
 def opened(site: ChatSite, key: UUID | None = None, **fields: Any) -> Opened:
@@ -92,7 +94,8 @@ def spoken(play: Callable[[], Awaitable[Any]]) -> Any:
 
     lanes.Lane.in_callers_thread = True
     try:
-        with patch("apps.chat.bot.owing.hand_out"):  # no worker is there to answer
+        handed_out.clear()
+        with patch("apps.chat.bot.owing.hand_out", lambda *turn: handed_out.append(turn)):  # no worker is there
             return async_to_sync(scene)()
     finally:
         lanes.Lane.in_callers_thread = False

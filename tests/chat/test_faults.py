@@ -69,7 +69,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(site, servers) -> None:
         await web.ready()
         trouble = asyncio.create_task(disasters())
         plays = [
-            run.play(port=lambda: web.port, messages=MESSAGES, faults=STORM, pace=3.0, patience=1.5, settle=90)
+            run.play(ports=[lambda: web.port], messages=MESSAGES, faults=STORM, pace=3.0, patience=1.5, settle=90)
             for run in runs
         ]
         outcomes = await asyncio.gather(*plays)

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from apps.chat import live
-from apps.chat.models import ChatSession, ChatSite, Conversation, Event, Visitor
+from apps.chat.models import BotTurn, ChatSession, ChatSite, Conversation, Event, Visitor
 from apps.chat.saying import say
 from apps.chat.sessions import end_session
 from apps.chat.sockets import connection as connections
@@ -20,7 +20,7 @@ from apps.chat.sockets.drain import say_goodbye
 from apps.chat.sockets.hub import Hub, hub
 from config import urls
 from tests.chat.factories import chat_site, says
-from tests.chat.sockets import SHOP, Socket, opened, spoken
+from tests.chat.sockets import SHOP, Socket, handed_out, opened, spoken
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +170,22 @@ def test_the_same_message_again_is_stored_once_and_acknowledged_again(site) -> N
 
     spoken(play)
     assert Event.objects.count() == 2
+
+
+def test_the_bot_owes_an_answer_to_each_message_and_none_to_one_sent_again(site) -> None:
+    session = opened(site)
+
+    async def play() -> None:
+        tab = Socket()
+        await tab.hello(session.token)
+        key = await tab.says("Where do you deliver to?")
+        await tab.get("ack")
+        await tab.says("Where do you deliver to?", key)
+        await tab.get("ack")
+
+    spoken(play)
+    assert handed_out == [(session.conversation.pk, 0.0)]
+    assert BotTurn.objects.get().up_to_seq == 1
 
 
 def test_what_was_stored_and_never_told_is_told_when_it_is_sent_again(site) -> None:

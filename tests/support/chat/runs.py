@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from django.db import connection
@@ -49,20 +50,33 @@ class Run:
         return cls(seed, site.key, [opened.token] * tabs, opened.conversation.pk)
 
     async def play(
-        self, *, port: Callable[[], int], messages: int, faults: Faults, pace: float, patience: float, settle: float
+        self,
+        *,
+        ports: Sequence[Callable[[], int]],
+        messages: int,
+        faults: Faults,
+        pace: float,
+        patience: float,
+        settle: float,
     ) -> Outcome:
         """Let everybody talk, then let the faults end, and wait until all agree.
 
         Args:
+            ports: of the web servers; the tabs are spread over them.
             pace: seconds in which the messages are said.
             settle: seconds within which all must agree.
         """
         dice, outcome, loop = random.Random(self.seed), Outcome(self.seed), asyncio.get_running_loop()
         began = loop.time()
-        async with FaultyProxy(port(), faults, self.seed) as proxy:
+        async with AsyncExitStack() as stack:
+            proxies = [
+                await stack.enter_async_context(FaultyProxy(port(), faults, self.seed + number))
+                for number, port in enumerate(ports)
+            ]
             tabs = [
                 Customer(
-                    self.site_key, token, lambda: proxy.port, port, random.Random(f"{self.seed}:{number}"), patience,
+                    self.site_key, token, partial(_port_of, proxies[number % len(ports)]), ports[number % len(ports)],
+                    random.Random(f"{self.seed}:{number}"), patience,
                     unsocketed=number > 0 and dice.random() < 0.15,
                 )
                 for number, token in enumerate(self.tokens)
@@ -71,7 +85,8 @@ class Run:
             for number in range(messages):
                 dice.choice(tabs).says(f"message {number} of run {self.seed}")
                 await asyncio.sleep(dice.random() * 2 * pace / messages)
-            proxy.faults = CALM
+            for proxy in proxies:
+                proxy.faults = CALM
             total = await self._settled(tabs, lives, settle)
             for life in lives:
                 life.cancel()
@@ -105,6 +120,10 @@ class Run:
             ]
         finally:
             connection.close()
+
+
+def _port_of(proxy: FaultyProxy) -> int:
+    return proxy.port
 
 
 def wrong_with(tabs: list[Customer], last: int) -> list[str]:
