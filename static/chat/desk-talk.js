@@ -102,7 +102,7 @@
     const found = event.data.file;
     if (!found) return "";
     const size = found.size ? ` ${Math.max(1, Math.round(found.size / 1024))} KB` : "";
-    return el("a.desk-card", { href: found.id || found.public_id ? `${Desk.root.dataset.url}${state.open}/files/${found.id || found.public_id}/` : null, download: "" }, icon("import"), el("span", {}, el("strong", {}, found.name || "File"), el("small", {}, `${found.type || found.content_type || ""}${size}`)));
+    return el("a.desk-card", { href: found.id ? `${Desk.root.dataset.url}${state.open}/files/${found.id}/` : null, download: "" }, icon("import"), el("span", {}, el("strong", {}, found.name || "File"), el("small", {}, `${found.content_type || ""}${size}`)));
   };
   const masked = (event) => ((event.data.masked || []).length ? el("span.desk-masked", { title: event.data.masked.map((one) => `${one.count} × ${one.kind}`).join(", ") }, icon("shield"), "Masked") : "");
   const chips = (event) => (event.data.choices || []).length ? el("span.desk-choices", {}, event.data.choices.map((one) => el("span.badge.badge--plain", {}, one.label || ""))) : "";
@@ -112,7 +112,7 @@
     const kind = event.internal ? "note" : event.author;
     return el(`div.desk-said.desk-said--${kind}${own || event.internal ? ".desk-said--ours" : ""}${joined ? ".desk-said--joined" : ""}`, { "data-seq": event.seq },
       joined ? "" : el("p.desk-said__who", {}, event.internal ? icon("lock") : event.author === "bot" ? icon("bot") : "", el("strong", {}, nameOf(event)), event.internal ? " · private note" : ""),
-      el("div.desk-said__body", {}, el("p.desk-said__text", {}, event.text), cards(event), file(event), chips(event), event.data.flag_url ? el("a.desk-card", { href: safe(event.data.flag_url) }, icon("flag"), el("span", {}, el("strong", {}, "Open the flag"), el("small", {}, event.data.level || ""))) : ""),
+      el("div.desk-said__body", {}, el("p.desk-said__text", {}, event.data.file && event.text === event.data.file.name ? "" : event.text), cards(event), file(event), chips(event), event.data.flag_url ? el("a.desk-card", { href: safe(event.data.flag_url) }, icon("flag"), el("span", {}, el("strong", {}, "Open the flag"), el("small", {}, event.data.level || ""))) : ""),
       el("p.desk-said__foot", {}, masked(event), el("time", { datetime: event.at, title: moment(event.at) }, clockTime(event.at)), event.client_id && event.author === "agent" && !event.internal ? el("span.desk-mark", { "data-mark": event.seq }) : ""));
   };
 

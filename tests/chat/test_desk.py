@@ -187,9 +187,10 @@ def test_files_are_downloads_and_recorded(
         file=ContentFile(b"<p>", name="x.html"),
     )  # fmt: skip
     answer = client.get(url(talk, f"files/{upload.public_id}/"))
-    assert answer.content == b"<p>"
-    assert answer["Content-Type"] == "application/octet-stream"
+    assert b"".join(answer.streaming_content) == b"<p>"
     assert answer["Content-Disposition"].startswith("attachment")
+    assert "sandbox" in answer["Content-Security-Policy"]
+    assert "no-store" in answer["Cache-Control"]
     assert Reading.objects.count() == 1
     other = conversation(talk.site)
     assert client.get(url(other, f"files/{upload.public_id}/")).status_code == 404

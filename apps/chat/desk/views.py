@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -21,8 +21,9 @@ from apps.chat.desk.context import context_of
 from apps.chat.desk.doors import answers
 from apps.chat.desk.pane import PLACE, news
 from apps.chat.handoff_ratings import MISSING
-from apps.chat.models import Conversation, Upload
+from apps.chat.models import Conversation
 from apps.chat.refusals import ConversationNotFound
+from apps.chat.uploads import handed_out, upload_of
 from apps.core.models import User
 from apps.core.numbers import whole
 
@@ -98,18 +99,14 @@ def people(user: User, request: HttpRequest, public_id: UUID) -> Mapping[str, An
     return offers.people(seen_by(user, public_id), user)
 
 
-def file(request: HttpRequest, public_id: UUID, file_id: UUID) -> HttpResponse:
+def file(request: HttpRequest, public_id: UUID, file_id: UUID) -> HttpResponseBase:
     """A file of a conversation, as a download: never shown as a page of ours."""
     user = request.user
     if not isinstance(user, User):
         raise PermissionDenied
     conversation = seen_by(user, public_id)
-    found = Upload.objects.filter(conversation=conversation, public_id=file_id, removed_at=None).first()
-    if found is None or not found.file:
-        raise ConversationNotFound
+    answer = handed_out(upload_of(conversation, file_id))
     readings.note(conversation, user, up_to=conversation.seq, place=PLACE, now=timezone.now())
-    answer = HttpResponse(found.file.open("rb").read(), content_type="application/octet-stream")
-    answer["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(found.name, safe='')}"
     answer["Cache-Control"] = "private, no-store"
     return answer
 
