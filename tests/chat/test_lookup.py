@@ -321,6 +321,17 @@ class TestTheShop:
         assert "was cancelled" in proven(talk)
         assert len(shop.asked) == 1
 
+    def test_meanwhile_the_bot_is_seen_writing(
+        self, shop: Any, live: Order, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[Any] = []
+        monkeypatch.setattr(
+            "apps.chat.live.typing", lambda _, *, who, name, on: seen.append((who, on, len(shop.asked)))
+        )
+        shop.add(order_node(4711))
+        proven(talk)
+        assert seen == [("bot", True, 0), ("bot", False, 1)]
+
     def test_recent_news_is_not_asked_again(self, shop: Any, live: Order) -> None:
         Order.objects.filter(pk=live.pk).update(synced_at=NOON)
         found = orders.status(live.pk, NOON + timedelta(minutes=4))

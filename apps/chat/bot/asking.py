@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.utils.translation import gettext as _
 
+from apps.chat import live
 from apps.chat.bot import handing, intake, metrics, smalltalk, wishes
 from apps.chat.bot.hearing import CODE, CONTACT, NUMBER, PATIENCE, what_was_heard
 from apps.chat.bot.lookup import failing, orders, proof, subscriptions
@@ -139,12 +140,15 @@ def told(heard: Heard, done: Verification) -> Reply:
     """How a proven order or subscription stands. Asks another system: not within a transaction."""
     from apps.chat.bot.thinking import handed  # it stands above this module
 
+    _shows_writing(heard, on=True)  # the shop may take a moment
     try:
         found = (orders if done.matter == Matter.ORDER else subscriptions).status(int(done.subject_id or 0), heard.now)
     except Exception as error:  # the boundary of a tool: its failure hands over, and is logged
         logger.exception("lookup_failed", conversation=heard.conversation.pk)
         metrics.lookups_total.labels(done.matter, "failed").inc()
         return handed(Handoff.Reason.FAILURE, internal=f"The lookup failed ({type(error).__name__}).")
+    finally:
+        _shows_writing(heard, on=False)
     if found is None:
         return handed(Handoff.Reason.FAILURE, internal="What was proven is not there any more.")
     data = {"lookup": {"matter": done.matter, "number": found.number, "known_at": found.known_at.isoformat()}}
@@ -153,6 +157,10 @@ def told(heard: Heard, done: Verification) -> Reply:
         return Reply(found.text, Outcome.LOOKED_UP, data, action="lookup", effects=(_forget,))
     metrics.lookups_total.labels(done.matter, "down").inc()
     return failing.down(heard, found, data)
+
+
+def _shows_writing(heard: Heard, *, on: bool) -> None:
+    live.typing(heard.conversation, who="bot", name=heard.conversation.site.name, on=on)
 
 
 def _again(heard: Heard, dialogue: Dialogue, text: str) -> Reply:
