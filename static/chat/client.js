@@ -2,7 +2,7 @@
 // the one way for the first load, for coming back, for gaps and for polling.
 
 import { subject, uuid } from "./keep.js";
-import { Api, Link, Refusal, backoff } from "./wires.js";
+import { Api, Link, Refusal, backoff, pause } from "./wires.js";
 
 const SOON = 3_000; // ms without a socket after which polling begins
 const POLL = 3_000;
@@ -101,7 +101,7 @@ export class Client {
         if (!error.passing) return this.stop(error);
         this.pollFails = tries + 1;
         this.change("link");
-        await this.pause(Math.max(backoff(tries), error.wait * 1_000));
+        await pause(Math.max(backoff(tries), error.wait * 1_000));
       }
     }
     return false;
@@ -146,26 +146,19 @@ export class Client {
 
   /** Leave nothing in this browser, such as when the page's user logs out; `again`: begin anew as whoever it is now. */
   forget(again) {
-    this.begun = false;
-    this.link.close();
-    clearTimeout(this.timer);
     this.keep.clear();
-    this.api.token = "";
-    this.conversation = "";
-    this.restart();
+    this.leave();
     if (again) this.begin();
   }
 
-  pause(time) {
-    return new Promise((done) => {
-      const go = () => {
-        clearTimeout(timer);
-        window.removeEventListener("online", go);
-        done();
-      };
-      const timer = setTimeout(go, time);
-      window.addEventListener("online", go);
-    });
+  /** Be nobody in this tab. */
+  leave() {
+    this.begun = false;
+    this.link.close();
+    clearTimeout(this.timer);
+    this.api.token = "";
+    this.conversation = "";
+    this.restart();
   }
 
   // ---- what comes in ----

@@ -2,7 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { uuid } from "./keep.js";
-import { backoff } from "./wires.js";
+import { backoff, pause } from "./wires.js";
 
 const TELL = 3_000; // ms between two notes that somebody types
 const ACCEPT = ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"];
@@ -112,7 +112,7 @@ export class Composer {
       return await this.view.client.ask("files", form, { patience: 120_000 });
     } catch (error) {
       if (!error.passing || error.status === 429 || tries > 3) throw error;
-      await new Promise((done) => setTimeout(done, backoff(tries + 1)));
+      await pause(backoff(tries + 1));
       return this.deliver(form, tries + 1);
     }
   }

@@ -2,7 +2,7 @@
 
 import { Client } from "./client.js";
 import { Keep } from "./keep.js";
-import { backoff } from "./wires.js";
+import { backoff, pause } from "./wires.js";
 import { View, element } from "./view.js";
 import { Words, choose, direction } from "./words.js";
 
@@ -24,7 +24,7 @@ async function settings(server, site, known) {
       if (!tries) console.warn(`Riskdesk chat: no answer, or the site "${site}" does not allow ${location.origin}.`);
     }
     if (known) return {}; // what is written is kept until the server is back
-    await new Promise((done) => setTimeout(done, backoff(tries + 2)));
+    await pause(backoff(tries + 2));
   }
   return null;
 }

@@ -188,7 +188,10 @@ export class View {
 
   /** Another tab wrote something, or became somebody else. */
   elsewhere(name) {
-    if (name === "key" && this.client.begun && this.client.keep.get("key") === null) this.client.restart();
+    if (name === "key" && this.client.keep.get("key") === null) {
+      this.client.leave();
+      this.close();
+    }
     this.changed("pending");
   }
 

@@ -3,11 +3,8 @@
 
     <script src="https://desk.example.com/static/chat/widget.js" data-site="shop" async></script>
 
-  It finds out where it came from and loads the rest as modules from there. It writes no HTML, no style and no script
-  into the page, so the strictest Content-Security-Policy that names this server holds (docs/chat-embed.md).
-
-  What the page may say with data- attributes: site (its key), identity (a signed text), language, theme (light or dark),
-  position (start or end), mode (page: fills its place instead of a button), label (beside the button), server.
+  It loads the rest as modules from where it came from. It writes no HTML, no style and no script into the page, so the
+  strictest Content-Security-Policy that names this server holds. docs/chat-embed.md has the other data- attributes.
 */
 (() => {
   const script = document.currentScript;
@@ -21,7 +18,8 @@
 
   const start = async () => {
     const { start: begin } = await import(new URL("start.js", here).href);
-    const chat = await begin(options, script);
+    const told = calls.findLast(([name]) => name === "identify");
+    const chat = await begin({ ...options, ...(told && { identity: told[1][0] }) }, script);
     if (!chat) return;
     Object.assign(window.RiskdeskChat, chat);
     for (const [name, given] of calls) chat[name](...given);

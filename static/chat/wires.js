@@ -74,6 +74,19 @@ export function backoff(tries, random = Math.random) {
   return Math.min(LONGEST, FIRST * 2 ** tries) * (0.5 + random() / 2);
 }
 
+/** Wait, but no longer than until the network is back. */
+export function pause(time) {
+  return new Promise((done) => {
+    const go = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", go);
+      done();
+    };
+    const timer = setTimeout(go, time);
+    window.addEventListener("online", go);
+  });
+}
+
 export class Link {
   /**
    * address: of the socket. hello(): the first frame. take(frame): each frame that is not of the heartbeat.

@@ -340,8 +340,14 @@ def test_the_page_says_who_it_is(visit: Visit) -> None:
     desktop.says("Tom here")
     desktop.sees("Sent")
     assert desktop.said() == ["Tom here"]
+    other = desktop.tab()
+    desktop.visit(f"identity={tom}", page=other)
+    other.locator(".launcher").click()
+    desktop.sees("Tom here", other)
     desktop.page.evaluate("RiskdeskChat.forget()")
     expect(desktop.page.locator(".panel")).to_be_hidden()
+    expect(other.locator(".panel")).to_be_hidden()
+    expect(other.locator(".own")).to_have_count(0)
     assert desktop.page.evaluate("Object.keys(localStorage).filter(key => localStorage[key].includes('Tom'))") == []
     assert Conversation.objects.count() == 2
 
