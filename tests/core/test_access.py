@@ -445,6 +445,7 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
     of_register = {
         label.partition(".")[2]: make(store).pk for label, make in ROWS.items() if label.startswith("register.")
     }
+    somebody = ROWS["chat.visitor"](store).pk
     arguments: dict[str, list[object]] = {
         **{name: [flag] for name in ASKS if name.startswith("escalation_riskflag_")},
         **{name: [ticket] for name in ASKS if name.startswith("escalation_ticket_")},
@@ -469,6 +470,9 @@ def test_pages_of_our_own(client: Client, store: Scope, role: Role) -> None:
         "auth_user_password_change": [user.pk],
         "actions_rule": ["order-ageing"],
         "escalation_indicator": ["data"],
+        "chat_policy": ["pilot"],
+        "escalation_outgoingnews_again": [ROWS["escalation.outgoingnews"](store).pk],
+        **{name: [somebody] for name in ASKS if name.startswith("chat_visitor_")},
         "register_checkversion_page": ["backup-age"],
         "register_checkversion_run": ["backup-age"],
         "escalation_cluster_merge": [cluster.pk],
