@@ -61,6 +61,7 @@ class Tab:
         self.port, self.token, self.tally = port, token, tally
         self.socket: ClientConnection | None = None
         self.have, self.ready_at = 0, 0.0
+        self.beyond = set[int]()  # events after a gap that is not filled yet
         self.ready = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
@@ -95,10 +96,12 @@ class Tab:
             for event in frame["events"]:
                 self._got(event, now)
             self.have = max(self.have, frame["seq"])
+            self.beyond = {seq for seq in self.beyond if seq > self.have}
         elif kind == "ack":
             self._got(frame["event"], now)
             if frame["seq"] == self.have + 1:
                 self.have = frame["seq"]
+                self.beyond.discard(self.have)
             if due := self.tally.due.get(frame["client_msg_id"]):
                 self.tally.acknowledged.append(now - due)
         elif kind == "ready":
@@ -110,8 +113,9 @@ class Tab:
             self.tally.refused[frame["code"]] = self.tally.refused.get(frame["code"], 0) + 1
 
     def _got(self, event: dict[str, Any], now: float) -> None:
-        if event["seq"] <= self.have:
+        if event["seq"] <= self.have or event["seq"] in self.beyond:
             return
+        self.beyond.add(event["seq"])
         if due := self.tally.due.get(event.get("client_id", "")):  # not of an earlier rate
             self.tally.got += 1
             self.tally.delivered.append(now - due)
