@@ -103,15 +103,18 @@ class Bench:
     def __init__(self, options: argparse.Namespace, folder: Path, valkey_url: str) -> None:
         self.options, self.folder, self.valkey_url = options, folder, valkey_url
         self.customers = psutil.Process()
+        self.started: list[Any] = []
 
     def web(self, application: str = "config.asgi:application", settings: str = "tests.support.chat.settings") -> Any:
         from tests.support.chat.servers import Web
 
         log = self.folder / f"web{random.randrange(10**9)}.log"
-        return Web(
+        made = Web(
             database=os.environ["DATABASE_URL"], valkey=self.valkey_url, log=log, settings=settings,
             application=application,
         )  # fmt: skip
+        self.started.append(made)
+        return made
 
     async def load(self, name: str, webs: Sequence[Any], make: Any, rooms: Sequence[str], stored: Any) -> None:
         """Rates one after another, until one is too much."""
@@ -288,6 +291,8 @@ def main() -> int:
 
             uvloop.run(measure(bench, options))
         finally:
+            for web in bench.started:
+                web.kill()
             own.kill()
     return 0
 
