@@ -84,7 +84,8 @@ class Environment(BaseSettings):
         "", description="Embedding model of the search, a name of EMBEDDING_FOLDERS; empty: the delivered one."
     )
     embedding_folders: Names = Field(
-        (), description="Embedding models of your own: name=/folder with model.onnx and tokenizer.json, comma separated."
+        (),
+        description="Embedding models of your own: name=/folder with model.onnx and tokenizer.json, comma separated.",
     )
     report_retention_days: int = Field(
         400, ge=35, le=3650, description="Days for which customers' messages are kept for the indicators."

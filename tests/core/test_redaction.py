@@ -117,6 +117,8 @@ SURVIVES = [
     "The 5 Star Hill hotel",
     "Order 1001, Berlin 10115",
     "send it to 3 friends of mine",
+    "send it to 3 friends of mine and ring me",
+    "send it to 3 friends of mine ring me on",
     "iPhone 14 Pro 256, April 26, 2012",
     "we moved to 2 parcels a day",
     "part 1234.5678.9012",

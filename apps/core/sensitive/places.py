@@ -126,9 +126,9 @@ _CODE_SAID = re.compile(
     r"(?P<value>\d{4,6}(?:-\d{3,4})?(?![\w.,]\d)(?!\w)|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w))",
     re.IGNORECASE,
 )
-# An address in words begins with a number and a name, or has a way or a unit; "send to 3 friends of mine" has none.
+# An address in words begins with a number and a name, or has a way or a unit; "send to 3 friends of mine, ring me" has none.
 _LIKE_AN_ADDRESS = re.compile(
-    rf"\d{{1,6}}[A-Za-z]?,? (?:\d{{1,5}} )?{_CAPITAL}|{_CAPITAL}(?: [^\W\d_]+){{0,3}} \d|.*(?:\b(?:{_PLAIN_WAYS})\b|(?:{_ENDINGS})\b|{_UNIT})",
+    rf"\d{{1,6}}[A-Za-z]?,? (?:\d{{1,5}} )?{_CAPITAL}|{_CAPITAL}(?: [^\W\d_]+){{0,3}} \d|.*(?:\b(?:{_PLAIN_WAYS})\b|\w\w(?:{_ENDINGS})\b|{_UNIT})",
     re.UNICODE,
 )
 # Where a sentence goes on after what it called an address.
