@@ -62,9 +62,8 @@ class Onnx:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a web process answers several at once
-        options.enable_cpu_mem_arena = (
-            False  # it would keep what the longest batch took; without, as fast and 170 MB less
-        )
+        # The arena would keep what the longest batch took; without it, as fast and 170 MB less.
+        options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         self._inputs = {item.name for item in self._session.get_inputs()}
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
