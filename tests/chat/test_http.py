@@ -110,6 +110,7 @@ def test_a_signed_identity_names_the_visitor_on_every_device(site) -> None:
         signed(id=None),
         identity.sign(SECRET, []),  # type: ignore[arg-type]
     ],
+    ids=range(10),  # what is signed holds the time, and each process of tests has to call it the same
 )
 def test_an_identity_that_does_not_hold_is_refused(site, wrong) -> None:
     answer = Browser().open(identity=wrong)
