@@ -45,6 +45,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Visitor',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('external_id', models.CharField(blank=True, help_text="The page's own id of its user, as signed.", max_length=200)),
+                ('name', models.CharField(blank=True, max_length=120)),
+                ('email', models.EmailField(blank=True, max_length=254)),
+                ('language', models.CharField(default='en', max_length=10)),
+                ('created_at', models.DateTimeField()),
+                ('seen_at', models.DateTimeField()),
+                ('erased_at', models.DateTimeField(blank=True, null=True)),
+                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='visitors', to='chat.chatsite')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('email', ''), _negated=True), fields=['email'], name='visitor_email')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('site', 'external_id'), name='visitor_one_per_identity')],
+            },
+        ),
+        migrations.CreateModel(
             name='Conversation',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -75,10 +93,13 @@ class Migration(migrations.Migration):
                 ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='chat.chatsite')),
                 ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='escalation.team')),
                 ('ticket', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='escalation.ticket')),
+                ('visitor', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='chat.visitor')),
             ],
             options={
                 'ordering': ['-last_event_at'],
                 'permissions': [('chat_with_customer', 'Can answer, take over, transfer and resolve conversations'), ('erase_customer', 'Can export and erase what a customer said')],
+                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['team', 'waiting_since'], name='conversation_queue'), models.Index(condition=models.Q(('state', 'person')), fields=['assignee', '-last_event_at'], name='conversation_of_assignee'), models.Index(fields=['scope', '-last_event_at'], name='conversation_scope'), models.Index(fields=['visitor', '-opened_at'], name='conversation_visitor'), models.Index(condition=models.Q(('judged_seq__lt', models.F('seq'))), fields=['id'], name='conversation_unjudged')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('resolved_at__isnull', False), ('state', 'resolved')), models.Q(models.Q(('state', 'resolved'), _negated=True), ('resolved_at', None)), _connector='OR'), name='conversation_resolved_at'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'person'), _negated=True), ('assignee__isnull', False), _connector='OR'), name='conversation_person_has_one'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'waiting'), _negated=True), ('waiting_since__isnull', False), _connector='OR'), name='conversation_waits_since')],
             },
         ),
         migrations.CreateModel(
@@ -102,19 +123,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('accepted_at__isnull', True), ('closed_at__isnull', True)), fields=('conversation',), name='handoff_one_waiting')],
             },
-        ),
-        migrations.CreateModel(
-            name='HandoffRating',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('useful', models.BooleanField()),
-                ('missing', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, help_text='What should be asked.', size=None)),
-                ('comment', models.CharField(blank=True, max_length=500)),
-                ('at', models.DateTimeField()),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('handoff', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='rating', to='chat.handoff')),
-            ],
         ),
         migrations.CreateModel(
             name='Rating',
@@ -127,6 +137,9 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField()),
                 ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='ratings', to='chat.conversation')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('conversation', 'context'), name='rating_one_per_context'), models.CheckConstraint(condition=models.Q(('score__gte', 1), ('score__lte', 5)), name='rating_score')],
+            },
         ),
         migrations.CreateModel(
             name='Reading',
@@ -140,6 +153,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'indexes': [models.Index(fields=['conversation', '-at'], name='reading_conversation')],
             },
         ),
         migrations.CreateModel(
@@ -179,26 +193,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'indexes': [models.Index(fields=['contact_digest', '-created_at'], name='verification_contact')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True)), fields=('conversation',), name='verification_one_open')],
             },
-        ),
-        migrations.CreateModel(
-            name='Visitor',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(blank=True, help_text="The page's own id of its user, as signed.", max_length=200)),
-                ('name', models.CharField(blank=True, max_length=120)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('language', models.CharField(default='en', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('seen_at', models.DateTimeField()),
-                ('erased_at', models.DateTimeField(blank=True, null=True)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='visitors', to='chat.chatsite')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='conversation',
-            name='visitor',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='chat.visitor'),
         ),
         migrations.CreateModel(
             name='ChatSession',
@@ -214,6 +211,10 @@ class Migration(migrations.Migration):
                 ('conversation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='chat.conversation')),
                 ('visitor', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='chat.visitor')),
             ],
+            options={
+                'indexes': [models.Index(fields=['expires_at'], name='chatsession_expiry')],
+                'constraints': [models.UniqueConstraint(fields=('site', 'client_key'), name='chatsession_once')],
+            },
         ),
         migrations.CreateModel(
             name='BotTurn',
@@ -259,76 +260,16 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('conversation', 'seq'), name='event_order'), models.UniqueConstraint(fields=('conversation', 'client_id'), name='event_once')],
             },
         ),
-        migrations.AddConstraint(
-            model_name='handoff',
-            constraint=models.UniqueConstraint(condition=models.Q(('accepted_at__isnull', True), ('closed_at__isnull', True)), fields=('conversation',), name='handoff_one_waiting'),
-        ),
-        migrations.AddConstraint(
-            model_name='rating',
-            constraint=models.UniqueConstraint(fields=('conversation', 'context'), name='rating_one_per_context'),
-        ),
-        migrations.AddConstraint(
-            model_name='rating',
-            constraint=models.CheckConstraint(condition=models.Q(('score__gte', 1), ('score__lte', 5)), name='rating_score'),
-        ),
-        migrations.AddIndex(
-            model_name='reading',
-            index=models.Index(fields=['conversation', '-at'], name='reading_conversation'),
-        ),
-        migrations.AddIndex(
-            model_name='verification',
-            index=models.Index(fields=['contact_digest', '-created_at'], name='verification_contact'),
-        ),
-        migrations.AddConstraint(
-            model_name='verification',
-            constraint=models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True)), fields=('conversation',), name='verification_one_open'),
-        ),
-        migrations.AddIndex(
-            model_name='visitor',
-            index=models.Index(condition=models.Q(('email', ''), _negated=True), fields=['email'], name='visitor_email'),
-        ),
-        migrations.AddConstraint(
-            model_name='visitor',
-            constraint=models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('site', 'external_id'), name='visitor_one_per_identity'),
-        ),
-        migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['team', 'waiting_since'], name='conversation_queue'),
-        ),
-        migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(condition=models.Q(('state', 'person')), fields=['assignee', '-last_event_at'], name='conversation_of_assignee'),
-        ),
-        migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(fields=['scope', '-last_event_at'], name='conversation_scope'),
-        ),
-        migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(fields=['visitor', '-opened_at'], name='conversation_visitor'),
-        ),
-        migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(condition=models.Q(('judged_seq__lt', models.F('seq'))), fields=['id'], name='conversation_unjudged'),
-        ),
-        migrations.AddConstraint(
-            model_name='conversation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('resolved_at__isnull', False), ('state', 'resolved')), models.Q(models.Q(('state', 'resolved'), _negated=True), ('resolved_at', None)), _connector='OR'), name='conversation_resolved_at'),
-        ),
-        migrations.AddConstraint(
-            model_name='conversation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'person'), _negated=True), ('assignee__isnull', False), _connector='OR'), name='conversation_person_has_one'),
-        ),
-        migrations.AddConstraint(
-            model_name='conversation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'waiting'), _negated=True), ('waiting_since__isnull', False), _connector='OR'), name='conversation_waits_since'),
-        ),
-        migrations.AddIndex(
-            model_name='chatsession',
-            index=models.Index(fields=['expires_at'], name='chatsession_expiry'),
-        ),
-        migrations.AddConstraint(
-            model_name='chatsession',
-            constraint=models.UniqueConstraint(fields=('site', 'client_key'), name='chatsession_once'),
+        migrations.CreateModel(
+            name='HandoffRating',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('useful', models.BooleanField()),
+                ('missing', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, help_text='What should be asked.', size=None)),
+                ('comment', models.CharField(blank=True, max_length=500)),
+                ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('handoff', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='rating', to='chat.handoff')),
+            ],
         ),
     ]

@@ -36,82 +36,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='CalendarDay',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('name', models.CharField(help_text='Why the day differs; shown in the reason of a deadline.', max_length=120)),
-                ('intervals', models.JSONField(blank=True, default=list, help_text='Open minutes after midnight, such as [[540, 720]]; empty: closed all day.')),
-                ('source', models.CharField(default='own', help_text="'own', or the holidays it was proposed from.", max_length=40)),
-                ('active', models.BooleanField(default=False, help_text='Proposed days count when a person has activated them.')),
-            ],
-            options={
-                'ordering': ['day'],
-            },
-        ),
-        migrations.CreateModel(
-            name='CannedReply',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=120, unique=True)),
-                ('body', models.TextField(help_text='May name {requester}, {ticket} and {agent}.')),
-            ],
-            options={
-                'verbose_name_plural': 'canned replies',
-                'ordering': ['title'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Category',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('needs_skill', models.BooleanField(default=False, help_text='Only members with this skill get its tickets.')),
-                ('required_fields', models.JSONField(blank=True, default=list, help_text='What a ticket needs beside a subject: requester_name, requester_contact, summary, order_reference.')),
-                ('first_response', models.DurationField(blank=True, help_text='Working time until the first answer.', null=True)),
-                ('next_response', models.DurationField(blank=True, help_text='Working time until each further answer.', null=True)),
-                ('resolution', models.DurationField(blank=True, help_text='Working time until it is resolved.', null=True)),
-                ('active', models.BooleanField(default=True)),
-            ],
-            options={
-                'verbose_name_plural': 'categories',
-                'ordering': ['name'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Clock',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('target', models.CharField(choices=[('first_response', 'First response'), ('next_response', 'Next response'), ('resolution', 'Resolution'), ('step', 'Step of the ladder'), ('acknowledge', 'Acknowledgement')], max_length=20)),
-                ('step', models.CharField(blank=True, help_text="The ladder's step that it belongs to.", max_length=24)),
-                ('allowed', models.DurationField(help_text='Working time until the deadline.')),
-                ('status', models.CharField(choices=[('running', 'Running'), ('paused', 'Paused'), ('met', 'Met'), ('missed', 'Missed'), ('cancelled', 'Cancelled')], default='running', max_length=10)),
-                ('rung', models.PositiveSmallIntegerField(default=0, help_text='How often it went on to the next rung.')),
-                ('started_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField(help_text='Empty while paused.', null=True)),
-                ('next_deadline_at', models.DateTimeField(blank=True, help_text='When the sweep has to look at it next; empty: nothing to do.', null=True)),
-                ('trace', models.JSONField(default=list, help_text='Why the deadline is what it is, step by step.')),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-            ],
-            options={
-                'ordering': ['next_deadline_at'],
-            },
-        ),
-        migrations.CreateModel(
-            name='ClockEvent',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('start', 'Started'), ('pause', 'Paused'), ('resume', 'Resumed'), ('policy', 'Policy changed'), ('due', 'Deadline passed'), ('rung', 'Next rung told'), ('met', 'Met'), ('cancel', 'Cancelled')], max_length=10)),
-                ('at', models.DateTimeField()),
-                ('reason', models.CharField(max_length=300)),
-                ('data', models.JSONField(blank=True, default=dict)),
-            ],
-            options={
-                'ordering': ['id'],
-            },
-        ),
-        migrations.CreateModel(
             name='Cluster',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -120,31 +44,11 @@ class Migration(migrations.Migration):
                 ('customers', models.PositiveIntegerField(default=0)),
                 ('first_at', models.DateTimeField()),
                 ('last_at', models.DateTimeField()),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope')),
             ],
             options={
                 'ordering': ['-last_at'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Completion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('completed_on', models.DateField()),
-            ],
-            options={
-                'ordering': ['-completed_on'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Course',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('title', models.CharField(max_length=200)),
-                ('every_days', models.JSONField(default=dict, help_text='Days between refreshers by role, such as {"Team Lead": 91}.')),
-            ],
-            options={
-                'ordering': ['title'],
+                'indexes': [models.Index(fields=['-last_at'], name='cluster_latest')],
             },
         ),
         migrations.CreateModel(
@@ -160,24 +64,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['title'],
-            },
-        ),
-        migrations.CreateModel(
-            name='DocumentVersion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(help_text='Such as 1.0.', max_length=12)),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('approved', 'Approved, in force'), ('superseded', 'Superseded')], default='draft', max_length=12)),
-                ('body', models.TextField(help_text='Markdown.')),
-                ('data', models.JSONField(blank=True, default=dict, help_text='What the system reads: see apps.escalation.levels.')),
-                ('changes', models.TextField()),
-                ('major', models.BooleanField(default=False, help_text='People need training after it.')),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-            ],
-            options={
-                'ordering': ['document', '-id'],
-                'permissions': [('approve_documentversion', 'Can approve versions of controlled documents')],
             },
         ),
         migrations.CreateModel(
@@ -202,10 +88,13 @@ class Migration(migrations.Migration):
                 ('missing_fields', models.JSONField(blank=True, default=list)),
                 ('comment', models.TextField(blank=True)),
                 ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('flag', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='feedback', to='escalation.riskflag')),
             ],
             options={
                 'verbose_name_plural': 'feedback',
                 'ordering': ['-at'],
+                'constraints': [models.UniqueConstraint(fields=('flag', 'by'), name='feedback_once')],
             },
         ),
         migrations.CreateModel(
@@ -216,6 +105,8 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField()),
                 ('text', models.TextField(blank=True)),
                 ('data', models.JSONField(blank=True, default=dict)),
+                ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('flag', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='escalation.riskflag')),
             ],
             options={
                 'ordering': ['id'],
@@ -228,53 +119,11 @@ class Migration(migrations.Migration):
                 ('direction', models.CharField(choices=[('to_risk', 'Customer Support to Risk Management'), ('to_support', 'Risk Management to Customer Support')], max_length=12)),
                 ('fields', models.JSONField(help_text="The information of the direction's list, by field.")),
                 ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('flag', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='handovers', to='escalation.riskflag')),
             ],
             options={
                 'ordering': ['id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Member',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('capacity', models.PositiveSmallIntegerField(default=8, help_text='Open tickets at a time.', validators=[django.core.validators.MinValueValidator(1)])),
-                ('available', models.BooleanField(default=True, help_text='Gets new tickets.')),
-            ],
-            options={
-                'ordering': ['team', 'user'],
-            },
-        ),
-        migrations.CreateModel(
-            name='OpenHours',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('weekday', models.PositiveSmallIntegerField(choices=[(0, 'Monday'), (1, 'Tuesday'), (2, 'Wednesday'), (3, 'Thursday'), (4, 'Friday'), (5, 'Saturday'), (6, 'Sunday')])),
-                ('opens', models.PositiveSmallIntegerField(help_text='Minutes after midnight, local time; 540 is 09:00.')),
-                ('closes', models.PositiveSmallIntegerField(help_text='Minutes after midnight, at most 1440, which is 24:00.')),
-            ],
-            options={
-                'verbose_name_plural': 'open hours',
-                'ordering': ['weekday', 'opens'],
-            },
-        ),
-        migrations.CreateModel(
-            name='OutgoingNews',
-            fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=40)),
-                ('dedupe_key', models.CharField(max_length=200)),
-                ('body', models.JSONField()),
-                ('status', models.CharField(choices=[('pending', 'Waiting'), ('sent', 'Sent'), ('dead', 'Given up')], default='pending', max_length=10)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-            ],
-            options={
-                'verbose_name': 'outgoing news',
-                'verbose_name_plural': 'outgoing news',
-                'ordering': ['-created_at'],
             },
         ),
         migrations.CreateModel(
@@ -290,6 +139,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['indicator', 'text'],
+                'constraints': [models.UniqueConstraint(fields=('indicator', 'language', 'text'), name='phrase_once')],
             },
         ),
         migrations.CreateModel(
@@ -310,24 +160,15 @@ class Migration(migrations.Migration):
                 ('version', models.PositiveIntegerField(default=1)),
                 ('created_at', models.DateTimeField()),
                 ('updated_at', models.DateTimeField()),
+                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('flag', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='proposals', to='escalation.riskflag')),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='flag_proposals', to='core.scope')),
             ],
             options={
                 'ordering': ['-level', '-score'],
                 'permissions': [('decide_proposal', 'Can confirm and reject proposed flags')],
-            },
-        ),
-        migrations.CreateModel(
-            name='Report',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Such as ticket_message:4 or chat_message:9.', max_length=100, unique=True)),
-                ('customer', models.CharField(help_text='A digest that tells customers apart, not who they are.', max_length=64)),
-                ('category', models.CharField(blank=True, max_length=60)),
-                ('text', models.TextField()),
-                ('at', models.DateTimeField()),
-            ],
-            options={
-                'ordering': ['-at'],
+                'indexes': [models.Index(fields=['status', '-level', '-score'], name='proposal_board')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'open')), fields=('indicator', 'subject'), name='proposal_one_open'), models.CheckConstraint(condition=models.Q(('level__range', (1, 5))), name='proposal_level_1_to_5')],
             },
         ),
         migrations.CreateModel(
@@ -340,9 +181,118 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(blank=True, null=True)),
                 ('completed_at', models.DateTimeField(blank=True, null=True)),
                 ('notes', models.TextField(blank=True)),
+                ('led_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'ordering': ['-due_on', '-id'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'completed'), _negated=True), fields=('kind',), name='review_one_open_per_kind')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CalendarDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('name', models.CharField(help_text='Why the day differs; shown in the reason of a deadline.', max_length=120)),
+                ('intervals', models.JSONField(blank=True, default=list, help_text='Open minutes after midnight, such as [[540, 720]]; empty: closed all day.')),
+                ('source', models.CharField(default='own', help_text="'own', or the holidays it was proposed from.", max_length=40)),
+                ('active', models.BooleanField(default=False, help_text='Proposed days count when a person has activated them.')),
+                ('activated_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='days', to='escalation.calendar')),
+            ],
+            options={
+                'ordering': ['day'],
+                'constraints': [models.UniqueConstraint(fields=('calendar', 'day'), name='calendarday_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Course',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=60, unique=True)),
+                ('title', models.CharField(max_length=200)),
+                ('every_days', models.JSONField(default=dict, help_text='Days between refreshers by role, such as {"Team Lead": 91}.')),
+                ('document', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='courses', to='escalation.document')),
+            ],
+            options={
+                'ordering': ['title'],
+            },
+        ),
+        migrations.CreateModel(
+            name='DocumentVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.CharField(help_text='Such as 1.0.', max_length=12)),
+                ('state', models.CharField(choices=[('draft', 'Draft'), ('approved', 'Approved, in force'), ('superseded', 'Superseded')], default='draft', max_length=12)),
+                ('body', models.TextField(help_text='Markdown.')),
+                ('data', models.JSONField(blank=True, default=dict, help_text='What the system reads: see apps.escalation.levels.')),
+                ('changes', models.TextField()),
+                ('major', models.BooleanField(default=False, help_text='People need training after it.')),
+                ('approved_at', models.DateTimeField(blank=True, null=True)),
+                ('created_at', models.DateTimeField()),
+                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('author', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('document', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='escalation.document')),
+            ],
+            options={
+                'ordering': ['document', '-id'],
+                'permissions': [('approve_documentversion', 'Can approve versions of controlled documents')],
+                'constraints': [models.UniqueConstraint(fields=('document', 'number'), name='documentversion_number'), models.UniqueConstraint(condition=models.Q(('state', 'approved')), fields=('document',), name='documentversion_one_in_force')],
+            },
+        ),
+        migrations.CreateModel(
+            name='OpenHours',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('weekday', models.PositiveSmallIntegerField(choices=[(0, 'Monday'), (1, 'Tuesday'), (2, 'Wednesday'), (3, 'Thursday'), (4, 'Friday'), (5, 'Saturday'), (6, 'Sunday')])),
+                ('opens', models.PositiveSmallIntegerField(help_text='Minutes after midnight, local time; 540 is 09:00.')),
+                ('closes', models.PositiveSmallIntegerField(help_text='Minutes after midnight, at most 1440, which is 24:00.')),
+                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='escalation.calendar')),
+            ],
+            options={
+                'verbose_name_plural': 'open hours',
+                'ordering': ['weekday', 'opens'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('closes__lte', 1440), ('opens__lt', models.F('closes'))), name='openhours_within_a_day'), models.UniqueConstraint(fields=('calendar', 'weekday', 'opens'), name='openhours_start_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='OutgoingNews',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(max_length=40)),
+                ('dedupe_key', models.CharField(max_length=200)),
+                ('body', models.JSONField()),
+                ('status', models.CharField(choices=[('pending', 'Waiting'), ('sent', 'Sent'), ('dead', 'Given up')], default='pending', max_length=10)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
+                ('last_error', models.TextField(blank=True)),
+                ('created_at', models.DateTimeField()),
+                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('endpoint', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='news', to='escalation.endpoint')),
+            ],
+            options={
+                'verbose_name': 'outgoing news',
+                'verbose_name_plural': 'outgoing news',
+                'ordering': ['-created_at'],
+                'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['next_attempt_at'], name='outgoingnews_due')],
+                'constraints': [models.UniqueConstraint(fields=('endpoint', 'dedupe_key'), name='outgoingnews_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Report',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('source', models.CharField(help_text='Such as ticket_message:4 or chat_message:9.', max_length=100, unique=True)),
+                ('customer', models.CharField(help_text='A digest that tells customers apart, not who they are.', max_length=64)),
+                ('category', models.CharField(blank=True, max_length=60)),
+                ('text', models.TextField()),
+                ('at', models.DateTimeField()),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='members', to='escalation.cluster')),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope')),
+            ],
+            options={
+                'ordering': ['-at'],
+                'indexes': [models.Index(fields=['-at'], name='report_latest'), models.Index(fields=['category', 'at'], name='report_category')],
             },
         ),
         migrations.CreateModel(
@@ -355,9 +305,15 @@ class Migration(migrations.Migration):
                 ('due_on', models.DateField(blank=True, null=True)),
                 ('done_at', models.DateTimeField(blank=True, null=True)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='escalation.cluster')),
+                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('flag', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='review_items', to='escalation.riskflag')),
+                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='review_actions', to=settings.AUTH_USER_MODEL)),
+                ('review', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='escalation.review')),
             ],
             options={
                 'ordering': ['id'],
+                'constraints': [models.UniqueConstraint(fields=('review', 'flag'), name='reviewitem_flag_once')],
             },
         ),
         migrations.CreateModel(
@@ -366,9 +322,72 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=120, unique=True)),
                 ('active', models.BooleanField(default=True)),
+                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='teams', to='escalation.calendar')),
+                ('scope', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='team', to='core.scope')),
             ],
             options={
                 'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Category',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=60, unique=True)),
+                ('name', models.CharField(max_length=120)),
+                ('needs_skill', models.BooleanField(default=False, help_text='Only members with this skill get its tickets.')),
+                ('required_fields', models.JSONField(blank=True, default=list, help_text='What a ticket needs beside a subject: requester_name, requester_contact, summary, order_reference.')),
+                ('first_response', models.DurationField(blank=True, help_text='Working time until the first answer.', null=True)),
+                ('next_response', models.DurationField(blank=True, help_text='Working time until each further answer.', null=True)),
+                ('resolution', models.DurationField(blank=True, help_text='Working time until it is resolved.', null=True)),
+                ('active', models.BooleanField(default=True)),
+                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='categories', to='escalation.team')),
+            ],
+            options={
+                'verbose_name_plural': 'categories',
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Completion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('completed_on', models.DateField()),
+                ('recorded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='trainings', to=settings.AUTH_USER_MODEL)),
+                ('course', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='completions', to='escalation.course')),
+            ],
+            options={
+                'ordering': ['-completed_on'],
+                'constraints': [models.UniqueConstraint(fields=('course', 'user', 'completed_on'), name='completion_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CannedReply',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('title', models.CharField(max_length=120, unique=True)),
+                ('body', models.TextField(help_text='May name {requester}, {ticket} and {agent}.')),
+                ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='canned_replies', to='escalation.category')),
+            ],
+            options={
+                'verbose_name_plural': 'canned replies',
+                'ordering': ['title'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Member',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('capacity', models.PositiveSmallIntegerField(default=8, help_text='Open tickets at a time.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('available', models.BooleanField(default=True, help_text='Gets new tickets.')),
+                ('skills', models.ManyToManyField(blank=True, related_name='skilled_members', to='escalation.category')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='team_memberships', to=settings.AUTH_USER_MODEL)),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='escalation.team')),
+            ],
+            options={
+                'ordering': ['team', 'user'],
+                'constraints': [models.UniqueConstraint(fields=('team', 'user'), name='member_once')],
             },
         ),
         migrations.CreateModel(
@@ -391,10 +410,41 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField()),
                 ('first_responded_at', models.DateTimeField(blank=True, null=True)),
                 ('resolved_at', models.DateTimeField(blank=True, null=True)),
+                ('assignee', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='assigned_tickets', to=settings.AUTH_USER_MODEL)),
+                ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='escalation.category')),
+                ('merged_into', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='merged_tickets', to='escalation.ticket')),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='core.scope')),
+                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='escalation.team')),
             ],
             options={
                 'ordering': ['-priority', 'created_at'],
                 'permissions': [('work_ticket', 'Can answer, assign, merge and resolve tickets')],
+                'indexes': [models.Index(condition=models.Q(('assignee', None), ('status__in', ['new', 'open'])), fields=['team', '-priority', 'created_at'], name='ticket_unassigned'), models.Index(condition=models.Q(('status__in', ['new', 'open', 'waiting'])), fields=['assignee', '-priority', 'created_at'], name='ticket_of_assignee'), models.Index(fields=['scope', 'status', '-created_at'], name='ticket_scope'), models.Index(fields=['requester_contact', '-created_at'], name='ticket_requester'), django.contrib.postgres.indexes.GinIndex(fields=['tags'], name='ticket_tags')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('source', ''), _negated=True), fields=('source',), name='ticket_one_per_source'), models.CheckConstraint(condition=models.Q(models.Q(('merged_into__isnull', False), ('status', 'merged')), models.Q(models.Q(('status', 'merged'), _negated=True), ('merged_into', None)), _connector='OR'), name='ticket_merged_into')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Clock',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('target', models.CharField(choices=[('first_response', 'First response'), ('next_response', 'Next response'), ('resolution', 'Resolution'), ('step', 'Step of the ladder'), ('acknowledge', 'Acknowledgement')], max_length=20)),
+                ('step', models.CharField(blank=True, help_text="The ladder's step that it belongs to.", max_length=24)),
+                ('allowed', models.DurationField(help_text='Working time until the deadline.')),
+                ('status', models.CharField(choices=[('running', 'Running'), ('paused', 'Paused'), ('met', 'Met'), ('missed', 'Missed'), ('cancelled', 'Cancelled')], default='running', max_length=10)),
+                ('rung', models.PositiveSmallIntegerField(default=0, help_text='How often it went on to the next rung.')),
+                ('started_at', models.DateTimeField()),
+                ('due_at', models.DateTimeField(help_text='Empty while paused.', null=True)),
+                ('next_deadline_at', models.DateTimeField(blank=True, help_text='When the sweep has to look at it next; empty: nothing to do.', null=True)),
+                ('trace', models.JSONField(default=list, help_text='Why the deadline is what it is, step by step.')),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='escalation.calendar')),
+                ('flag', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='escalation.riskflag')),
+                ('ticket', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='escalation.ticket')),
+            ],
+            options={
+                'ordering': ['next_deadline_at'],
+                'indexes': [models.Index(condition=models.Q(('next_deadline_at__isnull', False)), fields=['next_deadline_at', 'id'], name='clock_due')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('flag__isnull', False), ('ticket__isnull', True)), models.Q(('flag__isnull', True), ('ticket__isnull', False)), _connector='OR'), name='clock_of_flag_or_ticket'), models.UniqueConstraint(condition=models.Q(('flag__isnull', False), ('status__in', ['running', 'paused'])), fields=('flag', 'target', 'step'), name='clock_one_per_flag_target'), models.UniqueConstraint(condition=models.Q(('status__in', ['running', 'paused']), ('ticket__isnull', False)), fields=('ticket', 'target'), name='clock_one_per_ticket_target')],
             },
         ),
         migrations.CreateModel(
@@ -405,6 +455,8 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField()),
                 ('reason', models.CharField(blank=True, max_length=500)),
                 ('data', models.JSONField(blank=True, default=dict)),
+                ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='escalation.ticket')),
             ],
             options={
                 'ordering': ['id'],
@@ -416,9 +468,13 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('target', models.CharField(help_text='kind:id, such as risk_flag:4 or action_card:17.', max_length=100)),
                 ('created_at', models.DateTimeField()),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='escalation.ticket')),
             ],
             options={
                 'ordering': ['id'],
+                'indexes': [models.Index(fields=['target'], name='ticketlink_target')],
+                'constraints': [models.UniqueConstraint(fields=('ticket', 'target'), name='ticketlink_once')],
             },
         ),
         migrations.CreateModel(
@@ -430,6 +486,24 @@ class Migration(migrations.Migration):
                 ('masked', models.JSONField(blank=True, default=list, help_text='Kinds of what was masked in it, with counts.')),
                 ('client_key', models.UUIDField(blank=True, help_text='A retry with the same key adds nothing.', null=True)),
                 ('created_at', models.DateTimeField()),
+                ('author', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='escalation.ticket')),
+            ],
+            options={
+                'ordering': ['id'],
+                'constraints': [models.UniqueConstraint(fields=('ticket', 'client_key'), name='ticketmessage_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ClockEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('start', 'Started'), ('pause', 'Paused'), ('resume', 'Resumed'), ('policy', 'Policy changed'), ('due', 'Deadline passed'), ('rung', 'Next rung told'), ('met', 'Met'), ('cancel', 'Cancelled')], max_length=10)),
+                ('at', models.DateTimeField()),
+                ('reason', models.CharField(max_length=300)),
+                ('data', models.JSONField(blank=True, default=dict)),
+                ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('clock', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='escalation.clock')),
             ],
             options={
                 'ordering': ['id'],
@@ -513,398 +587,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='riskflag',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('resolved_at', None), ('status', 'open'), models.Q(('step__in', ['closed', 'rejected']), _negated=True)), models.Q(('resolved_at__isnull', False), ('status', 'resolved'), ('step__in', ['closed', 'rejected'])), _connector='OR'), name='riskflag_status_of_step'),
-        ),
-        migrations.AddField(
-            model_name='calendarday',
-            name='activated_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='calendarday',
-            name='calendar',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='days', to='escalation.calendar'),
-        ),
-        migrations.AddField(
-            model_name='cannedreply',
-            name='category',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='canned_replies', to='escalation.category'),
-        ),
-        migrations.AddField(
-            model_name='clock',
-            name='calendar',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='escalation.calendar'),
-        ),
-        migrations.AddField(
-            model_name='clock',
-            name='flag',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='escalation.riskflag'),
-        ),
-        migrations.AddField(
-            model_name='clockevent',
-            name='actor',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='clockevent',
-            name='clock',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='escalation.clock'),
-        ),
-        migrations.AddField(
-            model_name='cluster',
-            name='scope',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='completion',
-            name='recorded_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='completion',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='trainings', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='completion',
-            name='course',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='completions', to='escalation.course'),
-        ),
-        migrations.AddField(
-            model_name='course',
-            name='document',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='courses', to='escalation.document'),
-        ),
-        migrations.AddField(
-            model_name='documentversion',
-            name='approved_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='documentversion',
-            name='author',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='documentversion',
-            name='document',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='escalation.document'),
-        ),
-        migrations.AddField(
-            model_name='feedback',
-            name='by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='feedback',
-            name='flag',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='feedback', to='escalation.riskflag'),
-        ),
-        migrations.AddField(
-            model_name='flagevent',
-            name='actor',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='flagevent',
-            name='flag',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='escalation.riskflag'),
-        ),
-        migrations.AddField(
-            model_name='handover',
-            name='by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='handover',
-            name='flag',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='handovers', to='escalation.riskflag'),
-        ),
-        migrations.AddField(
-            model_name='member',
-            name='skills',
-            field=models.ManyToManyField(blank=True, related_name='skilled_members', to='escalation.category'),
-        ),
-        migrations.AddField(
-            model_name='member',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='team_memberships', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='openhours',
-            name='calendar',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='escalation.calendar'),
-        ),
-        migrations.AddField(
-            model_name='outgoingnews',
-            name='endpoint',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='news', to='escalation.endpoint'),
-        ),
-        migrations.AddConstraint(
-            model_name='phrase',
-            constraint=models.UniqueConstraint(fields=('indicator', 'language', 'text'), name='phrase_once'),
-        ),
-        migrations.AddField(
-            model_name='proposal',
-            name='decided_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='proposal',
-            name='flag',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='proposals', to='escalation.riskflag'),
-        ),
-        migrations.AddField(
-            model_name='proposal',
-            name='scope',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='flag_proposals', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='report',
-            name='cluster',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='members', to='escalation.cluster'),
-        ),
-        migrations.AddField(
-            model_name='report',
-            name='scope',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='review',
-            name='led_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='reviewitem',
-            name='cluster',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='escalation.cluster'),
-        ),
-        migrations.AddField(
-            model_name='reviewitem',
-            name='decided_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='reviewitem',
-            name='flag',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='review_items', to='escalation.riskflag'),
-        ),
-        migrations.AddField(
-            model_name='reviewitem',
-            name='owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='review_actions', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='reviewitem',
-            name='review',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='escalation.review'),
-        ),
-        migrations.AddField(
-            model_name='team',
-            name='calendar',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='teams', to='escalation.calendar'),
-        ),
-        migrations.AddField(
-            model_name='team',
-            name='scope',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='team', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='member',
-            name='team',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='escalation.team'),
-        ),
-        migrations.AddField(
-            model_name='category',
-            name='team',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='categories', to='escalation.team'),
-        ),
-        migrations.AddField(
-            model_name='ticket',
-            name='assignee',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='assigned_tickets', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='ticket',
-            name='category',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='escalation.category'),
-        ),
-        migrations.AddField(
-            model_name='ticket',
-            name='merged_into',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='merged_tickets', to='escalation.ticket'),
-        ),
-        migrations.AddField(
-            model_name='ticket',
-            name='scope',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='ticket',
-            name='team',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='escalation.team'),
-        ),
-        migrations.AddField(
-            model_name='clock',
-            name='ticket',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='escalation.ticket'),
-        ),
-        migrations.AddField(
-            model_name='ticketevent',
-            name='actor',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='ticketevent',
-            name='ticket',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='escalation.ticket'),
-        ),
-        migrations.AddField(
-            model_name='ticketlink',
-            name='created_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='ticketlink',
-            name='ticket',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='escalation.ticket'),
-        ),
-        migrations.AddField(
-            model_name='ticketmessage',
-            name='author',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='ticketmessage',
-            name='ticket',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='escalation.ticket'),
-        ),
-        migrations.AddConstraint(
-            model_name='calendarday',
-            constraint=models.UniqueConstraint(fields=('calendar', 'day'), name='calendarday_once'),
-        ),
-        migrations.AddIndex(
-            model_name='cluster',
-            index=models.Index(fields=['-last_at'], name='cluster_latest'),
-        ),
-        migrations.AddConstraint(
-            model_name='completion',
-            constraint=models.UniqueConstraint(fields=('course', 'user', 'completed_on'), name='completion_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='documentversion',
-            constraint=models.UniqueConstraint(fields=('document', 'number'), name='documentversion_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='documentversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'approved')), fields=('document',), name='documentversion_one_in_force'),
-        ),
-        migrations.AddConstraint(
-            model_name='feedback',
-            constraint=models.UniqueConstraint(fields=('flag', 'by'), name='feedback_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='openhours',
-            constraint=models.CheckConstraint(condition=models.Q(('closes__lte', 1440), ('opens__lt', models.F('closes'))), name='openhours_within_a_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='openhours',
-            constraint=models.UniqueConstraint(fields=('calendar', 'weekday', 'opens'), name='openhours_start_once'),
-        ),
-        migrations.AddIndex(
-            model_name='outgoingnews',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['next_attempt_at'], name='outgoingnews_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='outgoingnews',
-            constraint=models.UniqueConstraint(fields=('endpoint', 'dedupe_key'), name='outgoingnews_once'),
-        ),
-        migrations.AddIndex(
-            model_name='proposal',
-            index=models.Index(fields=['status', '-level', '-score'], name='proposal_board'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'open')), fields=('indicator', 'subject'), name='proposal_one_open'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.CheckConstraint(condition=models.Q(('level__range', (1, 5))), name='proposal_level_1_to_5'),
-        ),
-        migrations.AddIndex(
-            model_name='report',
-            index=models.Index(fields=['-at'], name='report_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='report',
-            index=models.Index(fields=['category', 'at'], name='report_category'),
-        ),
-        migrations.AddConstraint(
-            model_name='review',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'completed'), _negated=True), fields=('kind',), name='review_one_open_per_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='reviewitem',
-            constraint=models.UniqueConstraint(fields=('review', 'flag'), name='reviewitem_flag_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='member',
-            constraint=models.UniqueConstraint(fields=('team', 'user'), name='member_once'),
-        ),
-        migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(condition=models.Q(('assignee', None), ('status__in', ['new', 'open'])), fields=['team', '-priority', 'created_at'], name='ticket_unassigned'),
-        ),
-        migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(condition=models.Q(('status__in', ['new', 'open', 'waiting'])), fields=['assignee', '-priority', 'created_at'], name='ticket_of_assignee'),
-        ),
-        migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(fields=['scope', 'status', '-created_at'], name='ticket_scope'),
-        ),
-        migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(fields=['requester_contact', '-created_at'], name='ticket_requester'),
-        ),
-        migrations.AddIndex(
-            model_name='ticket',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['tags'], name='ticket_tags'),
-        ),
-        migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.UniqueConstraint(condition=models.Q(('source', ''), _negated=True), fields=('source',), name='ticket_one_per_source'),
-        ),
-        migrations.AddConstraint(
-            model_name='ticket',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('merged_into__isnull', False), ('status', 'merged')), models.Q(models.Q(('status', 'merged'), _negated=True), ('merged_into', None)), _connector='OR'), name='ticket_merged_into'),
-        ),
-        migrations.AddIndex(
-            model_name='clock',
-            index=models.Index(condition=models.Q(('next_deadline_at__isnull', False)), fields=['next_deadline_at', 'id'], name='clock_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='clock',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('flag__isnull', False), ('ticket__isnull', True)), models.Q(('flag__isnull', True), ('ticket__isnull', False)), _connector='OR'), name='clock_of_flag_or_ticket'),
-        ),
-        migrations.AddConstraint(
-            model_name='clock',
-            constraint=models.UniqueConstraint(condition=models.Q(('flag__isnull', False), ('status__in', ['running', 'paused'])), fields=('flag', 'target', 'step'), name='clock_one_per_flag_target'),
-        ),
-        migrations.AddConstraint(
-            model_name='clock',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['running', 'paused']), ('ticket__isnull', False)), fields=('ticket', 'target'), name='clock_one_per_ticket_target'),
-        ),
-        migrations.AddIndex(
-            model_name='ticketlink',
-            index=models.Index(fields=['target'], name='ticketlink_target'),
-        ),
-        migrations.AddConstraint(
-            model_name='ticketlink',
-            constraint=models.UniqueConstraint(fields=('ticket', 'target'), name='ticketlink_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='ticketmessage',
-            constraint=models.UniqueConstraint(fields=('ticket', 'client_key'), name='ticketmessage_once'),
         ),
         migrations.RunSQL(
             "CREATE SEQUENCE escalation_ticket_number START 1001", "DROP SEQUENCE escalation_ticket_number"

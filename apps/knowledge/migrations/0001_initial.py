@@ -40,6 +40,62 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'answer settings',
                 'ordering': ['-number'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('answer_at__lte', 1), ('choose_at__gte', 0), ('choose_at__lte', models.F('answer_at'))), name='answersettings_thresholds')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Category',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=60, unique=True)),
+                ('title', models.CharField(max_length=120)),
+                ('description', models.CharField(blank=True, max_length=300)),
+                ('position', models.PositiveIntegerField(default=100, help_text='Lower ones come first.')),
+                ('owner', models.ForeignKey(help_text='Takes over articles whose owner leaves, unless one of their reviewers can.', on_delete=django.db.models.deletion.PROTECT, related_name='owned_categories', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name_plural': 'categories',
+                'ordering': ['position', 'title'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SearchIndex',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ('generation', models.PositiveBigIntegerField(default=0, help_text='Answers kept from another one are not used.')),
+                ('passages', models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='searchindex_one')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Synonym',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('words', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), help_text='At least two single words.', size=None)),
+                ('stems', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), default=list, editable=False, help_text='By the database.', size=None)),
+                ('language', models.CharField(default='en', max_length=10)),
+                ('added_at', models.DateTimeField()),
+                ('added_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['id'],
+                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['stems'], name='synonym_stems')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('words__len__gte', 2)), name='synonym_two_words')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Word',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('language', models.CharField(max_length=10)),
+                ('stem', models.CharField(max_length=100)),
+                ('passages', models.IntegerField(default=0)),
+            ],
+            options={
+                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['stem'], name='word_trigrams', opclasses=['gin_trgm_ops'])],
+                'constraints': [models.UniqueConstraint(fields=('language', 'stem'), name='word_once')],
             },
         ),
         migrations.CreateModel(
@@ -60,10 +116,12 @@ class Migration(migrations.Migration):
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='owned_articles', to=settings.AUTH_USER_MODEL)),
                 ('reviewers', models.ManyToManyField(blank=True, related_name='reviewed_articles', to=settings.AUTH_USER_MODEL)),
                 ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='articles', to='core.scope')),
+                ('category', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='articles', to='knowledge.category')),
             ],
             options={
                 'ordering': ['slug'],
                 'permissions': [('edit_any_article', 'Can edit articles that others own'), ('review_article', 'Can approve and reject versions of articles'), ('publish_article', 'Can publish, schedule and archive articles')],
+                'indexes': [models.Index(condition=models.Q(('archived_at__isnull', True)), fields=['next_review_on'], name='article_due'), models.Index(condition=models.Q(('archived_at__isnull', True)), fields=['category', 'slug'], name='article_shelf')],
             },
         ),
         migrations.CreateModel(
@@ -81,6 +139,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['article', 'id'],
+                'constraints': [models.UniqueConstraint(fields=('article', 'digest'), name='articleimage_once')],
             },
         ),
         migrations.CreateModel(
@@ -108,43 +167,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['article', '-number'],
+                'indexes': [models.Index(condition=models.Q(('state', 'approved')), fields=['publish_at'], name='articleversion_scheduled'), models.Index(fields=['state', '-submitted_at'], name='articleversion_to_review')],
+                'constraints': [models.UniqueConstraint(fields=('article', 'number'), name='articleversion_number'), models.UniqueConstraint(condition=models.Q(('state', 'published')), fields=('article',), name='articleversion_one_published'), models.UniqueConstraint(condition=models.Q(('state__in', ['draft', 'in_review'])), fields=('article',), name='articleversion_one_draft'), models.UniqueConstraint(condition=models.Q(('state', 'approved')), fields=('article',), name='articleversion_one_approved'), models.CheckConstraint(condition=models.Q(('reviewer__isnull', True), models.Q(('reviewer', models.F('author')), _negated=True), _connector='OR'), name='articleversion_reviewed_by_another'), models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'in_review', 'rejected']), models.Q(('approved_digest', models.F('digest')), ('reviewer__isnull', False)), _connector='OR'), name='articleversion_approval_of_this_text'), models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['published', 'superseded', 'archived']), _negated=True), ('published_at__isnull', False), _connector='OR'), name='articleversion_published_when'), models.CheckConstraint(condition=models.Q(('publish_at__isnull', True), models.Q(('state__in', ['draft', 'in_review', 'rejected']), _negated=True), _connector='OR'), name='articleversion_scheduled_when_approved')],
             },
-        ),
-        migrations.CreateModel(
-            name='ArticleFeedback',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('helpful', models.BooleanField()),
-                ('reason', models.CharField(blank=True, choices=[('wrong', 'It is wrong or out of date'), ('unclear', 'It is hard to understand'), ('incomplete', 'Something is missing'), ('other', 'It is about something else')], max_length=10)),
-                ('comment', models.TextField(blank=True, help_text='Redacted.')),
-                ('visitor', models.CharField(help_text="A keyed hash of the visitor's session, never who it is.", max_length=64)),
-                ('given_at', models.DateTimeField()),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='feedback', to='knowledge.articleversion')),
-            ],
-            options={
-                'verbose_name_plural': 'feedback',
-                'ordering': ['-given_at', '-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Category',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('title', models.CharField(max_length=120)),
-                ('description', models.CharField(blank=True, max_length=300)),
-                ('position', models.PositiveIntegerField(default=100, help_text='Lower ones come first.')),
-                ('owner', models.ForeignKey(help_text='Takes over articles whose owner leaves, unless one of their reviewers can.', on_delete=django.db.models.deletion.PROTECT, related_name='owned_categories', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'verbose_name_plural': 'categories',
-                'ordering': ['position', 'title'],
-            },
-        ),
-        migrations.AddField(
-            model_name='article',
-            name='category',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='articles', to='knowledge.category'),
         ),
         migrations.CreateModel(
             name='Gap',
@@ -164,6 +189,50 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-customers', '-last_at'],
+                'indexes': [models.Index(fields=['state', '-customers', '-last_at'], name='gap_ranked')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Question',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('text', models.CharField(max_length=300)),
+                ('added_at', models.DateTimeField()),
+                ('added_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('article', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='questions', to='knowledge.article')),
+            ],
+            options={
+                'ordering': ['article', 'id'],
+                'constraints': [models.UniqueConstraint(fields=('article', 'text'), name='question_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SlugRedirect',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=120, unique=True)),
+                ('created_at', models.DateTimeField()),
+                ('article', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='former_slugs', to='knowledge.article')),
+            ],
+            options={
+                'ordering': ['slug'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ArticleFeedback',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('helpful', models.BooleanField()),
+                ('reason', models.CharField(blank=True, choices=[('wrong', 'It is wrong or out of date'), ('unclear', 'It is hard to understand'), ('incomplete', 'Something is missing'), ('other', 'It is about something else')], max_length=10)),
+                ('comment', models.TextField(blank=True, help_text='Redacted.')),
+                ('visitor', models.CharField(help_text="A keyed hash of the visitor's session, never who it is.", max_length=64)),
+                ('given_at', models.DateTimeField()),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='feedback', to='knowledge.articleversion')),
+            ],
+            options={
+                'verbose_name_plural': 'feedback',
+                'ordering': ['-given_at', '-id'],
+                'constraints': [models.UniqueConstraint(fields=('version', 'visitor'), name='articlefeedback_once')],
             },
         ),
         migrations.CreateModel(
@@ -189,6 +258,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-asked_at', '-id'],
+                'indexes': [models.Index(fields=['-asked_at'], name='askedquestion_latest'), models.Index(condition=models.Q(('gap__isnull', True), models.Q(('outcome', 'answered'), _negated=True)), fields=['asked_at'], name='askedquestion_missed')],
             },
         ),
         migrations.CreateModel(
@@ -208,65 +278,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['article', 'id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='PassageVector',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('model', models.CharField(help_text='Name and version of the embedding model.', max_length=60)),
-                ('vector', pgvector.django.halfvec.HalfVectorField(dimensions=384)),
-                ('passage', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='vectors', to='knowledge.passage')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Question',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.CharField(max_length=300)),
-                ('added_at', models.DateTimeField()),
-                ('added_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('article', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='questions', to='knowledge.article')),
-            ],
-            options={
-                'ordering': ['article', 'id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='SearchIndex',
-            fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('generation', models.PositiveBigIntegerField(default=0, help_text='Answers kept from another one are not used.')),
-                ('passages', models.PositiveIntegerField(default=0)),
-            ],
-            options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='searchindex_one')],
-            },
-        ),
-        migrations.CreateModel(
-            name='SlugRedirect',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=120, unique=True)),
-                ('created_at', models.DateTimeField()),
-                ('article', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='former_slugs', to='knowledge.article')),
-            ],
-            options={
-                'ordering': ['slug'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Synonym',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('words', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), help_text='At least two single words.', size=None)),
-                ('stems', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), default=list, editable=False, help_text='By the database.', size=None)),
-                ('language', models.CharField(default='en', max_length=10)),
-                ('added_at', models.DateTimeField()),
-                ('added_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'ordering': ['id'],
+                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['words'], name='passage_words')],
             },
         ),
         migrations.CreateModel(
@@ -283,108 +295,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Word',
+            name='PassageVector',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('language', models.CharField(max_length=10)),
-                ('stem', models.CharField(max_length=100)),
-                ('passages', models.IntegerField(default=0)),
+                ('model', models.CharField(help_text='Name and version of the embedding model.', max_length=60)),
+                ('vector', pgvector.django.halfvec.HalfVectorField(dimensions=384)),
+                ('passage', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='vectors', to='knowledge.passage')),
             ],
             options={
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['stem'], name='word_trigrams', opclasses=['gin_trgm_ops'])],
-                'constraints': [models.UniqueConstraint(fields=('language', 'stem'), name='word_once')],
+                'constraints': [models.UniqueConstraint(fields=('passage', 'model'), name='passagevector_once')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='answersettings',
-            constraint=models.CheckConstraint(condition=models.Q(('answer_at__lte', 1), ('choose_at__gte', 0), ('choose_at__lte', models.F('answer_at'))), name='answersettings_thresholds'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleimage',
-            constraint=models.UniqueConstraint(fields=('article', 'digest'), name='articleimage_once'),
-        ),
-        migrations.AddIndex(
-            model_name='articleversion',
-            index=models.Index(condition=models.Q(('state', 'approved')), fields=['publish_at'], name='articleversion_scheduled'),
-        ),
-        migrations.AddIndex(
-            model_name='articleversion',
-            index=models.Index(fields=['state', '-submitted_at'], name='articleversion_to_review'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.UniqueConstraint(fields=('article', 'number'), name='articleversion_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'published')), fields=('article',), name='articleversion_one_published'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['draft', 'in_review'])), fields=('article',), name='articleversion_one_draft'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'approved')), fields=('article',), name='articleversion_one_approved'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('reviewer__isnull', True), models.Q(('reviewer', models.F('author')), _negated=True), _connector='OR'), name='articleversion_reviewed_by_another'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'in_review', 'rejected']), models.Q(('approved_digest', models.F('digest')), ('reviewer__isnull', False)), _connector='OR'), name='articleversion_approval_of_this_text'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['published', 'superseded', 'archived']), _negated=True), ('published_at__isnull', False), _connector='OR'), name='articleversion_published_when'),
-        ),
-        migrations.AddConstraint(
-            model_name='articleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('publish_at__isnull', True), models.Q(('state__in', ['draft', 'in_review', 'rejected']), _negated=True), _connector='OR'), name='articleversion_scheduled_when_approved'),
-        ),
-        migrations.AddConstraint(
-            model_name='articlefeedback',
-            constraint=models.UniqueConstraint(fields=('version', 'visitor'), name='articlefeedback_once'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(condition=models.Q(('archived_at__isnull', True)), fields=['next_review_on'], name='article_due'),
-        ),
-        migrations.AddIndex(
-            model_name='article',
-            index=models.Index(condition=models.Q(('archived_at__isnull', True)), fields=['category', 'slug'], name='article_shelf'),
-        ),
-        migrations.AddIndex(
-            model_name='gap',
-            index=models.Index(fields=['state', '-customers', '-last_at'], name='gap_ranked'),
-        ),
-        migrations.AddIndex(
-            model_name='askedquestion',
-            index=models.Index(fields=['-asked_at'], name='askedquestion_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='askedquestion',
-            index=models.Index(condition=models.Q(('gap__isnull', True), models.Q(('outcome', 'answered'), _negated=True)), fields=['asked_at'], name='askedquestion_missed'),
-        ),
-        migrations.AddIndex(
-            model_name='passage',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['words'], name='passage_words'),
-        ),
-        migrations.AddConstraint(
-            model_name='passagevector',
-            constraint=models.UniqueConstraint(fields=('passage', 'model'), name='passagevector_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='question',
-            constraint=models.UniqueConstraint(fields=('article', 'text'), name='question_once'),
-        ),
-        migrations.AddIndex(
-            model_name='synonym',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['stems'], name='synonym_stems'),
-        ),
-        migrations.AddConstraint(
-            model_name='synonym',
-            constraint=models.CheckConstraint(condition=models.Q(('words__len__gte', 2)), name='synonym_two_words'),
         ),
     ]

@@ -15,6 +15,26 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Store',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('platform', models.CharField(choices=[('shopify', 'Shopify'), ('file', 'Imported files')], max_length=10)),
+                ('domain', models.CharField(help_text='Such as example.myshopify.com.', max_length=255, unique=True)),
+                ('name', models.CharField(max_length=120)),
+                ('currency', models.CharField(default='USD', max_length=3)),
+                ('time_zone', models.CharField(default='UTC', help_text='Days of rates are counted in it.', max_length=64)),
+                ('active', models.BooleanField(default=True)),
+                ('webhook_secret', apps.core.fields.EncryptedTextField(blank=True, help_text="The app's client secret.")),
+                ('webhook_secret_previous', apps.core.fields.EncryptedTextField(blank=True, help_text='Accepted too while the secret is rotated.')),
+                ('api_base_url', models.URLField(blank=True, help_text='Empty: https://{domain}.')),
+                ('api_token', apps.core.fields.EncryptedTextField(blank=True, help_text='Admin API access token.')),
+                ('scope', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='store', to='core.scope')),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
             name='Customer',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -25,7 +45,12 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(blank=True, null=True)),
                 ('updated_at', models.DateTimeField(help_text="The store's own time of the last change; older news is ignored.")),
                 ('redacted_at', models.DateTimeField(blank=True, null=True)),
+                ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='customers', to='orders.store')),
             ],
+            options={
+                'indexes': [models.Index(fields=['store', 'email'], name='customer_email')],
+                'constraints': [models.UniqueConstraint(fields=('store', 'external_id'), name='customer_external')],
+            },
         ),
         migrations.CreateModel(
             name='Product',
@@ -33,7 +58,73 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('external_id', models.CharField(max_length=64)),
                 ('title', models.CharField(max_length=255)),
+                ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='products', to='orders.store')),
             ],
+            options={
+                'indexes': [models.Index(models.F('title'), name='product_title')],
+                'constraints': [models.UniqueConstraint(fields=('store', 'external_id'), name='product_external')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ReconciliationRun',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.CharField(choices=[('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed')], default='running', max_length=10)),
+                ('updated_from', models.DateTimeField(help_text='Orders changed since then are asked for.')),
+                ('cursor', models.CharField(blank=True, max_length=500)),
+                ('orders_seen', models.PositiveIntegerField(default=0)),
+                ('started_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('last_error', models.TextField(blank=True)),
+                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reconciliations', to='orders.store')),
+            ],
+            options={
+                'ordering': ['-started_at'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('store',), name='reconciliation_one')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ImportRun',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('mapping', models.CharField(max_length=60)),
+                ('source', models.CharField(max_length=500)),
+                ('started_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('read', models.PositiveIntegerField(default=0)),
+                ('written', models.PositiveIntegerField(default=0)),
+                ('unchanged', models.PositiveIntegerField(default=0)),
+                ('refused', models.PositiveIntegerField(default=0)),
+                ('problems', models.JSONField(blank=True, default=list, help_text='File, line and reason; the first 1,000.')),
+                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imports', to='orders.store')),
+            ],
+            options={
+                'ordering': ['-started_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='WebhookDelivery',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('webhook_id', models.CharField(max_length=80)),
+                ('event_id', models.CharField(blank=True, max_length=80)),
+                ('topic', models.CharField(max_length=60)),
+                ('api_version', models.CharField(blank=True, max_length=20)),
+                ('triggered_at', models.DateTimeField(blank=True, null=True)),
+                ('received_at', models.DateTimeField()),
+                ('body', models.JSONField(help_text='Cleared when it has been processed and the retention time is over.')),
+                ('status', models.CharField(choices=[('pending', 'Waiting'), ('done', 'Processed'), ('dead', 'Gave up')], default='pending', max_length=8)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
+                ('processed_at', models.DateTimeField(blank=True, null=True)),
+                ('last_error', models.TextField(blank=True)),
+                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='webhook_deliveries', to='orders.store')),
+            ],
+            options={
+                'verbose_name_plural': 'webhook deliveries',
+                'indexes': [models.Index(models.F('next_attempt_at'), condition=models.Q(('status', 'pending')), name='webhook_due'), models.Index(fields=['status', '-received_at'], name='webhook_list')],
+                'constraints': [models.UniqueConstraint(fields=('store', 'webhook_id'), name='webhook_once')],
+            },
         ),
         migrations.CreateModel(
             name='Order',
@@ -65,7 +156,12 @@ class Migration(migrations.Migration):
                 ('tags', models.JSONField(blank=True, default=list)),
                 ('synced_at', models.DateTimeField()),
                 ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='orders.customer')),
+                ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='orders.store')),
             ],
+            options={
+                'indexes': [models.Index(models.F('created_at'), condition=models.Q(('cancelled_at', None), ('closed_at', None), ('deleted_at', None), ('fulfillment_status__in', ['unfulfilled', 'partial'])), name='order_waiting'), models.Index(fields=['store', 'created_at'], name='order_created'), models.Index(fields=['customer', 'created_at'], name='order_customer'), models.Index(models.F('address_key'), models.F('created_at'), condition=models.Q(('address_key', ''), _negated=True), name='order_address'), models.Index(models.F('ip_key'), models.F('created_at'), condition=models.Q(('ip_key', ''), _negated=True), name='order_ip'), models.Index(models.F('payment_key'), models.F('created_at'), condition=models.Q(('payment_key', ''), _negated=True), name='order_payment'), models.Index(models.F('cancelled_at'), condition=models.Q(('cancelled_at__isnull', False)), name='order_cancelled'), models.Index(fields=['number'], name='order_number')],
+                'constraints': [models.UniqueConstraint(fields=('store', 'external_id'), name='order_external')],
+            },
         ),
         migrations.CreateModel(
             name='Fulfillment',
@@ -84,6 +180,10 @@ class Migration(migrations.Migration):
                 ('synced_at', models.DateTimeField()),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='fulfillments', to='orders.order')),
             ],
+            options={
+                'indexes': [models.Index(models.F('created_at'), condition=models.Q(('delivered_at', None), ('status', 'in_transit')), name='fulfillment_moving')],
+                'constraints': [models.UniqueConstraint(fields=('order', 'external_id'), name='fulfillment_external')],
+            },
         ),
         migrations.CreateModel(
             name='OrderLine',
@@ -96,6 +196,9 @@ class Migration(migrations.Migration):
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='orders.order')),
                 ('product', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='order_lines', to='orders.product')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('order', 'external_id'), name='orderline_external')],
+            },
         ),
         migrations.CreateModel(
             name='Refund',
@@ -109,19 +212,12 @@ class Migration(migrations.Migration):
                 ('synced_at', models.DateTimeField()),
                 ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='refunds', to='orders.customer')),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refunds', to='orders.order')),
+                ('store', models.ForeignKey(help_text="The order's, for rate queries.", on_delete=django.db.models.deletion.PROTECT, related_name='refunds', to='orders.store')),
             ],
-        ),
-        migrations.CreateModel(
-            name='RefundLine',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=64)),
-                ('quantity', models.PositiveIntegerField()),
-                ('amount', models.DecimalField(decimal_places=2, max_digits=14)),
-                ('order_line', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='refund_lines', to='orders.orderline')),
-                ('product', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='refund_lines', to='orders.product')),
-                ('refund', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='orders.refund')),
-            ],
+            options={
+                'indexes': [models.Index(fields=['store', 'created_at'], name='refund_created'), models.Index(fields=['customer', 'created_at'], name='refund_customer')],
+                'constraints': [models.UniqueConstraint(fields=('order', 'external_id'), name='refund_external')],
+            },
         ),
         migrations.CreateModel(
             name='RiskAssessment',
@@ -134,82 +230,24 @@ class Migration(migrations.Migration):
                 ('assessed_at', models.DateTimeField()),
                 ('order', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='risk', to='orders.order')),
             ],
-        ),
-        migrations.CreateModel(
-            name='Store',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('platform', models.CharField(choices=[('shopify', 'Shopify'), ('file', 'Imported files')], max_length=10)),
-                ('domain', models.CharField(help_text='Such as example.myshopify.com.', max_length=255, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('time_zone', models.CharField(default='UTC', help_text='Days of rates are counted in it.', max_length=64)),
-                ('active', models.BooleanField(default=True)),
-                ('webhook_secret', apps.core.fields.EncryptedTextField(blank=True, help_text="The app's client secret.")),
-                ('webhook_secret_previous', apps.core.fields.EncryptedTextField(blank=True, help_text='Accepted too while the secret is rotated.')),
-                ('api_base_url', models.URLField(blank=True, help_text='Empty: https://{domain}.')),
-                ('api_token', apps.core.fields.EncryptedTextField(blank=True, help_text='Admin API access token.')),
-                ('scope', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='store', to='core.scope')),
-            ],
             options={
-                'ordering': ['name'],
+                'indexes': [models.Index(models.F('assessed_at'), condition=models.Q(('level', 'high'), ('recommendation__in', ['cancel', 'investigate']), _connector='OR'), name='risk_bad')],
             },
         ),
-        migrations.AddField(
-            model_name='refund',
-            name='store',
-            field=models.ForeignKey(help_text="The order's, for rate queries.", on_delete=django.db.models.deletion.PROTECT, related_name='refunds', to='orders.store'),
-        ),
         migrations.CreateModel(
-            name='ReconciliationRun',
+            name='RefundLine',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed')], default='running', max_length=10)),
-                ('updated_from', models.DateTimeField(help_text='Orders changed since then are asked for.')),
-                ('cursor', models.CharField(blank=True, max_length=500)),
-                ('orders_seen', models.PositiveIntegerField(default=0)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.TextField(blank=True)),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reconciliations', to='orders.store')),
+                ('external_id', models.CharField(max_length=64)),
+                ('quantity', models.PositiveIntegerField()),
+                ('amount', models.DecimalField(decimal_places=2, max_digits=14)),
+                ('order_line', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='refund_lines', to='orders.orderline')),
+                ('product', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='refund_lines', to='orders.product')),
+                ('refund', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='orders.refund')),
             ],
             options={
-                'ordering': ['-started_at'],
+                'constraints': [models.UniqueConstraint(fields=('refund', 'external_id'), name='refundline_external')],
             },
-        ),
-        migrations.AddField(
-            model_name='product',
-            name='store',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='products', to='orders.store'),
-        ),
-        migrations.AddField(
-            model_name='order',
-            name='store',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='orders.store'),
-        ),
-        migrations.CreateModel(
-            name='ImportRun',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mapping', models.CharField(max_length=60)),
-                ('source', models.CharField(max_length=500)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('read', models.PositiveIntegerField(default=0)),
-                ('written', models.PositiveIntegerField(default=0)),
-                ('unchanged', models.PositiveIntegerField(default=0)),
-                ('refused', models.PositiveIntegerField(default=0)),
-                ('problems', models.JSONField(blank=True, default=list, help_text='File, line and reason; the first 1,000.')),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imports', to='orders.store')),
-            ],
-            options={
-                'ordering': ['-started_at'],
-            },
-        ),
-        migrations.AddField(
-            model_name='customer',
-            name='store',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='customers', to='orders.store'),
         ),
         migrations.CreateModel(
             name='Transaction',
@@ -226,27 +264,9 @@ class Migration(migrations.Migration):
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='transactions', to='orders.order')),
                 ('refund', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='transactions', to='orders.refund')),
             ],
-        ),
-        migrations.CreateModel(
-            name='WebhookDelivery',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('webhook_id', models.CharField(max_length=80)),
-                ('event_id', models.CharField(blank=True, max_length=80)),
-                ('topic', models.CharField(max_length=60)),
-                ('api_version', models.CharField(blank=True, max_length=20)),
-                ('triggered_at', models.DateTimeField(blank=True, null=True)),
-                ('received_at', models.DateTimeField()),
-                ('body', models.JSONField(help_text='Cleared when it has been processed and the retention time is over.')),
-                ('status', models.CharField(choices=[('pending', 'Waiting'), ('done', 'Processed'), ('dead', 'Gave up')], default='pending', max_length=8)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
-                ('processed_at', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.TextField(blank=True)),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='webhook_deliveries', to='orders.store')),
-            ],
             options={
-                'verbose_name_plural': 'webhook deliveries',
+                'indexes': [models.Index(models.F('created_at'), condition=models.Q(('status__in', ['failure', 'error'])), name='transaction_failed')],
+                'constraints': [models.UniqueConstraint(fields=('order', 'external_id'), name='transaction_external')],
             },
         ),
         migrations.CreateModel(
@@ -263,113 +283,5 @@ class Migration(migrations.Migration):
                 'ordering': ['happened_at'],
                 'constraints': [models.UniqueConstraint(fields=('fulfillment', 'external_id'), name='fulfillmentevent_external')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='fulfillment',
-            index=models.Index(models.F('created_at'), condition=models.Q(('delivered_at', None), ('status', 'in_transit')), name='fulfillment_moving'),
-        ),
-        migrations.AddConstraint(
-            model_name='fulfillment',
-            constraint=models.UniqueConstraint(fields=('order', 'external_id'), name='fulfillment_external'),
-        ),
-        migrations.AddConstraint(
-            model_name='orderline',
-            constraint=models.UniqueConstraint(fields=('order', 'external_id'), name='orderline_external'),
-        ),
-        migrations.AddConstraint(
-            model_name='refundline',
-            constraint=models.UniqueConstraint(fields=('refund', 'external_id'), name='refundline_external'),
-        ),
-        migrations.AddIndex(
-            model_name='riskassessment',
-            index=models.Index(models.F('assessed_at'), condition=models.Q(('level', 'high'), ('recommendation__in', ['cancel', 'investigate']), _connector='OR'), name='risk_bad'),
-        ),
-        migrations.AddIndex(
-            model_name='refund',
-            index=models.Index(fields=['store', 'created_at'], name='refund_created'),
-        ),
-        migrations.AddIndex(
-            model_name='refund',
-            index=models.Index(fields=['customer', 'created_at'], name='refund_customer'),
-        ),
-        migrations.AddConstraint(
-            model_name='refund',
-            constraint=models.UniqueConstraint(fields=('order', 'external_id'), name='refund_external'),
-        ),
-        migrations.AddConstraint(
-            model_name='reconciliationrun',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('store',), name='reconciliation_one'),
-        ),
-        migrations.AddIndex(
-            model_name='product',
-            index=models.Index(models.F('title'), name='product_title'),
-        ),
-        migrations.AddConstraint(
-            model_name='product',
-            constraint=models.UniqueConstraint(fields=('store', 'external_id'), name='product_external'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('created_at'), condition=models.Q(('cancelled_at', None), ('closed_at', None), ('deleted_at', None), ('fulfillment_status__in', ['unfulfilled', 'partial'])), name='order_waiting'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['store', 'created_at'], name='order_created'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['customer', 'created_at'], name='order_customer'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('address_key'), models.F('created_at'), condition=models.Q(('address_key', ''), _negated=True), name='order_address'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('ip_key'), models.F('created_at'), condition=models.Q(('ip_key', ''), _negated=True), name='order_ip'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('payment_key'), models.F('created_at'), condition=models.Q(('payment_key', ''), _negated=True), name='order_payment'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('cancelled_at'), condition=models.Q(('cancelled_at__isnull', False)), name='order_cancelled'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['number'], name='order_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(fields=('store', 'external_id'), name='order_external'),
-        ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(fields=['store', 'email'], name='customer_email'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(fields=('store', 'external_id'), name='customer_external'),
-        ),
-        migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(models.F('created_at'), condition=models.Q(('status__in', ['failure', 'error'])), name='transaction_failed'),
-        ),
-        migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.UniqueConstraint(fields=('order', 'external_id'), name='transaction_external'),
-        ),
-        migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(models.F('next_attempt_at'), condition=models.Q(('status', 'pending')), name='webhook_due'),
-        ),
-        migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(fields=['status', '-received_at'], name='webhook_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=models.UniqueConstraint(fields=('store', 'webhook_id'), name='webhook_once'),
         ),
     ]

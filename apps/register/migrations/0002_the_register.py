@@ -29,40 +29,14 @@ class Migration(migrations.Migration):
                 ('decision_reason', models.TextField(blank=True)),
                 ('warned_at', models.DateTimeField(blank=True, help_text='When its end was announced.', null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('risk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='acceptances', to='register.risk')),
             ],
             options={
                 'ordering': ['-requested_at', '-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='AssessmentVersion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('draft', 'Waiting for approval'), ('approved', 'Approved'), ('superseded', 'Superseded')], default='draft', max_length=12)),
-                ('content', models.JSONField(help_text='The whole assessment with its risks, as exported.')),
-                ('digest', models.CharField(help_text='SHA-256 of the content.', max_length=64)),
-                ('changes', models.TextField(help_text='What changed since the version before.')),
-                ('created_at', models.DateTimeField()),
-                ('approved_at', models.DateTimeField(blank=True, null=True)),
-            ],
-            options={
-                'ordering': ['assessment', '-number'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Attestation',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('outcome', models.CharField(choices=[('pass', 'In place'), ('warn', 'Partly in place'), ('fail', 'Not in place')], max_length=6)),
-                ('statement', models.TextField()),
-                ('evidence_link', models.URLField(blank=True, max_length=500)),
-                ('evidence_file', models.FileField(blank=True, upload_to='register/evidence/%Y/%m/')),
-                ('attested_at', models.DateTimeField()),
-                ('valid_until', models.DateField()),
-            ],
-            options={
-                'ordering': ['control', '-id'],
+                'indexes': [models.Index(fields=['state', 'expires_on'], name='acceptance_expiry')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['requested', 'approved'])), fields=('risk',), name='acceptance_one_open'), models.CheckConstraint(condition=models.Q(('decided_by__isnull', True), models.Q(('decided_by', models.F('requested_by')), _negated=True), _connector='OR'), name='acceptance_decided_by_another')],
             },
         ),
         migrations.CreateModel(
@@ -71,6 +45,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=120)),
                 ('path', models.CharField(help_text="Names from the root, joined by ' > '.", max_length=500, unique=True)),
+                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='register.category')),
             ],
             options={
                 'verbose_name_plural': 'categories',
@@ -92,6 +67,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['check_slug', '-id'],
+                'indexes': [models.Index(fields=['check_slug', '-checked_at'], name='checkresult_history')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('latest', True)), fields=('check_slug',), name='checkresult_one_latest')],
             },
         ),
         migrations.CreateModel(
@@ -120,9 +97,11 @@ class Migration(migrations.Migration):
                 ('owner_role', models.CharField(blank=True, max_length=60)),
                 ('active', models.BooleanField(default=True)),
                 ('reminded_at', models.DateTimeField(blank=True, null=True)),
+                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='owned_controls', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'ordering': ['title'],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('kind', 'checked'), models.Q(('check_slug', ''), _negated=True)), models.Q(('check_slug', ''), ('kind', 'attested')), _connector='OR'), name='control_check_fits_kind')],
             },
         ),
         migrations.CreateModel(
@@ -140,23 +119,14 @@ class Migration(migrations.Migration):
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
                 ('links', models.JSONField(blank=True, default=list, help_text='Flags, cards and tickets, such as "risk_flag:4".')),
                 ('version', models.PositiveIntegerField(default=1)),
+                ('lead', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('opened_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('risks', models.ManyToManyField(blank=True, related_name='incidents', to='register.risk')),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope')),
             ],
             options={
                 'ordering': ['-opened_at', '-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='IncidentEvent',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('stage', 'Next stage'), ('action', 'Action taken'), ('finding', 'Finding'), ('message', 'Message sent'), ('change', 'Change of the record')], max_length=10)),
-                ('text', models.TextField()),
-                ('data', models.JSONField(blank=True, default=dict)),
-                ('happened_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField()),
-            ],
-            options={
-                'ordering': ['incident', 'happened_at', 'id'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('severity__range', (1, 5))), name='incident_severity_1_to_5')],
             },
         ),
         migrations.CreateModel(
@@ -172,6 +142,55 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='RiskLink',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('target', models.CharField(help_text='Such as risk_flag:4 or action_card:17.', max_length=100)),
+                ('note', models.CharField(blank=True, max_length=300)),
+                ('added_at', models.DateTimeField()),
+                ('added_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('risk', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='register.risk')),
+            ],
+            options={
+                'ordering': ['risk', 'id'],
+                'indexes': [models.Index(fields=['target'], name='risklink_target')],
+                'constraints': [models.UniqueConstraint(fields=('risk', 'target'), name='risklink_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Attestation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('outcome', models.CharField(choices=[('pass', 'In place'), ('warn', 'Partly in place'), ('fail', 'Not in place')], max_length=6)),
+                ('statement', models.TextField()),
+                ('evidence_link', models.URLField(blank=True, max_length=500)),
+                ('evidence_file', models.FileField(blank=True, upload_to='register/evidence/%Y/%m/')),
+                ('attested_at', models.DateTimeField()),
+                ('valid_until', models.DateField()),
+                ('attested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('control', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attestations', to='register.control')),
+            ],
+            options={
+                'ordering': ['control', '-id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='IncidentEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('stage', 'Next stage'), ('action', 'Action taken'), ('finding', 'Finding'), ('message', 'Message sent'), ('change', 'Change of the record')], max_length=10)),
+                ('text', models.TextField()),
+                ('data', models.JSONField(blank=True, default=dict)),
+                ('happened_at', models.DateTimeField()),
+                ('recorded_at', models.DateTimeField()),
+                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('incident', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='register.incident')),
+            ],
+            options={
+                'ordering': ['incident', 'happened_at', 'id'],
+            },
+        ),
+        migrations.CreateModel(
             name='MatrixVersion',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -179,29 +198,12 @@ class Migration(migrations.Migration):
                 ('data', models.JSONField()),
                 ('reason', models.CharField(max_length=300)),
                 ('created_at', models.DateTimeField()),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('matrix', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='register.matrix')),
             ],
             options={
                 'ordering': ['matrix', '-number'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Mitigation',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField(default=1)),
-                ('title', models.CharField(max_length=500)),
-                ('description', models.TextField(blank=True)),
-                ('horizon', models.CharField(choices=[('immediate', 'Immediate'), ('long_term', 'Long term')], default='immediate', max_length=10)),
-                ('priority', models.CharField(blank=True, help_text='Such as high_priority, strategic.', max_length=60)),
-                ('owner_role', models.CharField(blank=True, max_length=60)),
-                ('due_on', models.DateField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('planned', 'Planned'), ('in_progress', 'In progress'), ('done', 'Done'), ('dropped', 'Dropped')], default='planned', max_length=12)),
-                ('progress', models.PositiveSmallIntegerField(default=0, help_text='Percent.', validators=[django.core.validators.MaxValueValidator(100)])),
-                ('effect', models.CharField(blank=True, help_text='What it does to the residual score, such as: impact High to Medium.', max_length=300)),
-                ('version', models.PositiveIntegerField(default=1)),
-            ],
-            options={
-                'ordering': ['assessment', 'risk', 'position', 'id'],
+                'constraints': [models.UniqueConstraint(fields=('matrix', 'number'), name='matrixversion_number')],
             },
         ),
         migrations.CreateModel(
@@ -213,6 +215,8 @@ class Migration(migrations.Migration):
                 ('went_well', models.TextField(blank=True)),
                 ('went_badly', models.TextField(blank=True)),
                 ('held_at', models.DateTimeField()),
+                ('held_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('incident', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='review', to='register.incident')),
             ],
         ),
         migrations.CreateModel(
@@ -225,22 +229,12 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('proposed', 'Proposed'), ('made', 'Made'), ('rejected', 'Rejected')], default='proposed', max_length=10)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
                 ('decision_reason', models.TextField(blank=True)),
+                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('review', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='register.postincidentreview')),
+                ('risk', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.risk')),
             ],
             options={
                 'ordering': ['review', 'id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Provision',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('detection', 'Detection mechanism'), ('procedure', 'Procedure step'), ('ownership', 'Area of an owner')], max_length=10)),
-                ('group', models.CharField(help_text='Such as security, incident_response, or Engineering.', max_length=120)),
-                ('position', models.PositiveIntegerField(help_text='Within the group, from 1.')),
-                ('text', models.CharField(max_length=500)),
-            ],
-            options={
-                'ordering': ['assessment', 'kind', 'id'],
             },
         ),
         migrations.CreateModel(
@@ -255,51 +249,14 @@ class Migration(migrations.Migration):
                 ('reason', models.TextField(blank=True)),
                 ('rated_at', models.DateTimeField()),
                 ('latest', models.BooleanField(default=True)),
+                ('matrix', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.matrixversion')),
+                ('rated_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('risk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='ratings', to='register.risk')),
             ],
             options={
                 'ordering': ['risk', 'kind', '-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='RegisterReview',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('due_on', models.DateField()),
-                ('status', models.CharField(choices=[('planned', 'Planned'), ('running', 'Being held'), ('completed', 'Completed')], default='planned', max_length=10)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('agenda_at', models.DateTimeField(blank=True, help_text='As of when its agenda was made.', null=True)),
-                ('minutes', models.TextField(blank=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('notified_at', models.DateTimeField(blank=True, help_text='When it was last announced as due.', null=True)),
-            ],
-            options={
-                'ordering': ['-due_on', '-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='ReviewGate',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('due_on', models.DateField(blank=True, help_text='When the gate is planned; not known yet if empty.', null=True)),
-                ('passed_at', models.DateTimeField(blank=True, null=True)),
-            ],
-            options={
-                'ordering': ['assessment', 'id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='ReviewPoint',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('topic', models.CharField(max_length=300)),
-                ('facts', models.JSONField(blank=True, default=list, help_text='What is to be known, as lines.')),
-                ('decision', models.TextField(blank=True)),
-                ('next_action', models.CharField(blank=True, max_length=300)),
-                ('decided_at', models.DateTimeField(blank=True, null=True)),
-            ],
-            options={
-                'ordering': ['review', 'id'],
+                'indexes': [models.Index(condition=models.Q(('latest', True)), fields=['kind', 'matrix', 'probability', 'impact', 'risk'], name='rating_heat_map')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('latest', True)), fields=('risk', 'kind'), name='rating_one_latest'), models.CheckConstraint(condition=models.Q(models.Q(('impact__isnull', True), ('probability__isnull', True)), models.Q(('impact__isnull', False), ('probability__isnull', False)), _connector='OR'), name='rating_both_steps_or_none')],
             },
         ),
         migrations.CreateModel(
@@ -318,10 +275,89 @@ class Migration(migrations.Migration):
                 ('review_every_days', models.JSONField(blank=True, default=dict, help_text='Days between reviews by phase, such as {"build": 7, "live": 90}.')),
                 ('next_review_on', models.DateField(blank=True, help_text='Counted from the last completed review.', null=True)),
                 ('version', models.PositiveIntegerField(default=1)),
+                ('matrix', models.ForeignKey(help_text='The scales.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.matrixversion')),
+                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope')),
             ],
             options={
                 'ordering': ['title'],
                 'permissions': [('approve_riskassessment', 'Can approve versions of risk assessments')],
+            },
+        ),
+        migrations.CreateModel(
+            name='AssessmentVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('state', models.CharField(choices=[('draft', 'Waiting for approval'), ('approved', 'Approved'), ('superseded', 'Superseded')], default='draft', max_length=12)),
+                ('content', models.JSONField(help_text='The whole assessment with its risks, as exported.')),
+                ('digest', models.CharField(help_text='SHA-256 of the content.', max_length=64)),
+                ('changes', models.TextField(help_text='What changed since the version before.')),
+                ('created_at', models.DateTimeField()),
+                ('approved_at', models.DateTimeField(blank=True, null=True)),
+                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('author', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('assessment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='register.riskassessment')),
+            ],
+            options={
+                'ordering': ['assessment', '-number'],
+                'constraints': [models.UniqueConstraint(fields=('assessment', 'number'), name='assessmentversion_number'), models.UniqueConstraint(condition=models.Q(('state', 'approved')), fields=('assessment',), name='assessmentversion_one_approved'), models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('author')), _negated=True), _connector='OR'), name='assessmentversion_approved_by_another')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Mitigation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveIntegerField(default=1)),
+                ('title', models.CharField(max_length=500)),
+                ('description', models.TextField(blank=True)),
+                ('horizon', models.CharField(choices=[('immediate', 'Immediate'), ('long_term', 'Long term')], default='immediate', max_length=10)),
+                ('priority', models.CharField(blank=True, help_text='Such as high_priority, strategic.', max_length=60)),
+                ('owner_role', models.CharField(blank=True, max_length=60)),
+                ('due_on', models.DateField(blank=True, null=True)),
+                ('status', models.CharField(choices=[('planned', 'Planned'), ('in_progress', 'In progress'), ('done', 'Done'), ('dropped', 'Dropped')], default='planned', max_length=12)),
+                ('progress', models.PositiveSmallIntegerField(default=0, help_text='Percent.', validators=[django.core.validators.MaxValueValidator(100)])),
+                ('effect', models.CharField(blank=True, help_text='What it does to the residual score, such as: impact High to Medium.', max_length=300)),
+                ('version', models.PositiveIntegerField(default=1)),
+                ('controls', models.ManyToManyField(blank=True, related_name='mitigations', to='register.control')),
+                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='owned_mitigations', to=settings.AUTH_USER_MODEL)),
+                ('risk', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='mitigations', to='register.risk')),
+                ('assessment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='mitigations', to='register.riskassessment')),
+            ],
+            options={
+                'ordering': ['assessment', 'risk', 'position', 'id'],
+                'indexes': [models.Index(condition=models.Q(('status__in', ['done', 'dropped']), _negated=True), fields=['due_on'], name='mitigation_due')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('risk__isnull', False), ('assessment__isnull', False), _connector='OR'), name='mitigation_of_something'), models.CheckConstraint(condition=models.Q(('progress__lte', 100)), name='mitigation_progress')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Provision',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('detection', 'Detection mechanism'), ('procedure', 'Procedure step'), ('ownership', 'Area of an owner')], max_length=10)),
+                ('group', models.CharField(help_text='Such as security, incident_response, or Engineering.', max_length=120)),
+                ('position', models.PositiveIntegerField(help_text='Within the group, from 1.')),
+                ('text', models.CharField(max_length=500)),
+                ('assessment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='provisions', to='register.riskassessment')),
+            ],
+            options={
+                'ordering': ['assessment', 'kind', 'id'],
+                'constraints': [models.UniqueConstraint(fields=('assessment', 'kind', 'group', 'text'), name='provision_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ReviewGate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=120)),
+                ('due_on', models.DateField(blank=True, help_text='When the gate is planned; not known yet if empty.', null=True)),
+                ('passed_at', models.DateTimeField(blank=True, null=True)),
+                ('passed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('assessment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='gates', to='register.riskassessment')),
+            ],
+            options={
+                'ordering': ['assessment', 'id'],
+                'constraints': [models.UniqueConstraint(fields=('assessment', 'name'), name='reviewgate_name')],
             },
         ),
         migrations.CreateModel(
@@ -339,21 +375,50 @@ class Migration(migrations.Migration):
                 ('register_version', models.CharField(help_text='Digest of what the plan was made against.', max_length=64)),
                 ('uploaded_at', models.DateTimeField()),
                 ('applied_at', models.DateTimeField(blank=True, null=True)),
+                ('assessment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='register.riskassessment')),
+                ('uploaded_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'ordering': ['-uploaded_at', '-id'],
             },
         ),
         migrations.CreateModel(
-            name='RiskLink',
+            name='RegisterReview',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('target', models.CharField(help_text='Such as risk_flag:4 or action_card:17.', max_length=100)),
-                ('note', models.CharField(blank=True, max_length=300)),
-                ('added_at', models.DateTimeField()),
+                ('due_on', models.DateField()),
+                ('status', models.CharField(choices=[('planned', 'Planned'), ('running', 'Being held'), ('completed', 'Completed')], default='planned', max_length=10)),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
+                ('agenda_at', models.DateTimeField(blank=True, help_text='As of when its agenda was made.', null=True)),
+                ('minutes', models.TextField(blank=True)),
+                ('completed_at', models.DateTimeField(blank=True, null=True)),
+                ('notified_at', models.DateTimeField(blank=True, help_text='When it was last announced as due.', null=True)),
+                ('led_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('risk', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='register.risk')),
+                ('gate', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='register.reviewgate')),
+                ('assessment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='register.riskassessment')),
             ],
             options={
-                'ordering': ['risk', 'id'],
+                'ordering': ['-due_on', '-id'],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('assessment__isnull', False), ('risk__isnull', True)), models.Q(('assessment__isnull', True), ('gate__isnull', True), ('risk__isnull', False)), _connector='OR'), name='registerreview_of_one_thing'), models.UniqueConstraint(condition=models.Q(models.Q(('status', 'completed'), _negated=True), ('gate__isnull', True)), fields=('assessment',), name='registerreview_one_open_of_assessment'), models.UniqueConstraint(condition=models.Q(('status', 'completed'), _negated=True), fields=('risk',), name='registerreview_one_open_of_risk')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ReviewPoint',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('topic', models.CharField(max_length=300)),
+                ('facts', models.JSONField(blank=True, default=list, help_text='What is to be known, as lines.')),
+                ('decision', models.TextField(blank=True)),
+                ('next_action', models.CharField(blank=True, max_length=300)),
+                ('decided_at', models.DateTimeField(blank=True, null=True)),
+                ('action_owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('review', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='points', to='register.registerreview')),
+                ('risk', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.risk')),
+            ],
+            options={
+                'ordering': ['review', 'id'],
             },
         ),
         migrations.AlterModelOptions(
@@ -439,237 +504,9 @@ class Migration(migrations.Migration):
             field=models.CharField(choices=[('open', 'Open'), ('treated', 'Being treated'), ('accepted', 'Accepted'), ('closed', 'Closed')], default='open', max_length=10),
         ),
         migrations.AddField(
-            model_name='acceptance',
-            name='decided_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='acceptance',
-            name='requested_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='acceptance',
-            name='risk',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='acceptances', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='assessmentversion',
-            name='approved_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='assessmentversion',
-            name='author',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='attestation',
-            name='attested_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='category',
-            name='parent',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='register.category'),
-        ),
-        migrations.AddField(
             model_name='risk',
             name='category',
             field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='risks', to='register.category'),
-        ),
-        migrations.AddIndex(
-            model_name='checkresult',
-            index=models.Index(fields=['check_slug', '-checked_at'], name='checkresult_history'),
-        ),
-        migrations.AddConstraint(
-            model_name='checkresult',
-            constraint=models.UniqueConstraint(condition=models.Q(('latest', True)), fields=('check_slug',), name='checkresult_one_latest'),
-        ),
-        migrations.AddField(
-            model_name='control',
-            name='owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='owned_controls', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='attestation',
-            name='control',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attestations', to='register.control'),
-        ),
-        migrations.AddField(
-            model_name='incident',
-            name='lead',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='incident',
-            name='opened_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='incident',
-            name='risks',
-            field=models.ManyToManyField(blank=True, related_name='incidents', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='incident',
-            name='scope',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='incidentevent',
-            name='actor',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='incidentevent',
-            name='incident',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='register.incident'),
-        ),
-        migrations.AddField(
-            model_name='matrixversion',
-            name='created_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='matrixversion',
-            name='matrix',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='register.matrix'),
-        ),
-        migrations.AddField(
-            model_name='mitigation',
-            name='controls',
-            field=models.ManyToManyField(blank=True, related_name='mitigations', to='register.control'),
-        ),
-        migrations.AddField(
-            model_name='mitigation',
-            name='owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='owned_mitigations', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='mitigation',
-            name='risk',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='mitigations', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='postincidentreview',
-            name='held_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='postincidentreview',
-            name='incident',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='review', to='register.incident'),
-        ),
-        migrations.AddField(
-            model_name='proposedchange',
-            name='decided_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='proposedchange',
-            name='review',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='register.postincidentreview'),
-        ),
-        migrations.AddField(
-            model_name='proposedchange',
-            name='risk',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='rating',
-            name='matrix',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.matrixversion'),
-        ),
-        migrations.AddField(
-            model_name='rating',
-            name='rated_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='rating',
-            name='risk',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='ratings', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='registerreview',
-            name='led_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='registerreview',
-            name='risk',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='reviewgate',
-            name='passed_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='registerreview',
-            name='gate',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='register.reviewgate'),
-        ),
-        migrations.AddField(
-            model_name='reviewpoint',
-            name='action_owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='reviewpoint',
-            name='decided_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='reviewpoint',
-            name='review',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='points', to='register.registerreview'),
-        ),
-        migrations.AddField(
-            model_name='reviewpoint',
-            name='risk',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.risk'),
-        ),
-        migrations.AddField(
-            model_name='riskassessment',
-            name='matrix',
-            field=models.ForeignKey(help_text='The scales.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.matrixversion'),
-        ),
-        migrations.AddField(
-            model_name='riskassessment',
-            name='owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='riskassessment',
-            name='scope',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope'),
-        ),
-        migrations.AddField(
-            model_name='reviewgate',
-            name='assessment',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='gates', to='register.riskassessment'),
-        ),
-        migrations.AddField(
-            model_name='registerreview',
-            name='assessment',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='register.riskassessment'),
-        ),
-        migrations.AddField(
-            model_name='provision',
-            name='assessment',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='provisions', to='register.riskassessment'),
-        ),
-        migrations.AddField(
-            model_name='mitigation',
-            name='assessment',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='mitigations', to='register.riskassessment'),
-        ),
-        migrations.AddField(
-            model_name='assessmentversion',
-            name='assessment',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='register.riskassessment'),
         ),
         migrations.AddField(
             model_name='risk',
@@ -691,113 +528,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='risk',
             constraint=models.CheckConstraint(condition=models.Q(('level__isnull', True), ('level__range', (1, 5)), _connector='OR'), name='risk_level_1_to_5'),
-        ),
-        migrations.AddField(
-            model_name='riskimport',
-            name='assessment',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='register.riskassessment'),
-        ),
-        migrations.AddField(
-            model_name='riskimport',
-            name='uploaded_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='risklink',
-            name='added_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='risklink',
-            name='risk',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='register.risk'),
-        ),
-        migrations.AddIndex(
-            model_name='acceptance',
-            index=models.Index(fields=['state', 'expires_on'], name='acceptance_expiry'),
-        ),
-        migrations.AddConstraint(
-            model_name='acceptance',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['requested', 'approved'])), fields=('risk',), name='acceptance_one_open'),
-        ),
-        migrations.AddConstraint(
-            model_name='acceptance',
-            constraint=models.CheckConstraint(condition=models.Q(('decided_by__isnull', True), models.Q(('decided_by', models.F('requested_by')), _negated=True), _connector='OR'), name='acceptance_decided_by_another'),
-        ),
-        migrations.AddConstraint(
-            model_name='control',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'checked'), models.Q(('check_slug', ''), _negated=True)), models.Q(('check_slug', ''), ('kind', 'attested')), _connector='OR'), name='control_check_fits_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(('severity__range', (1, 5))), name='incident_severity_1_to_5'),
-        ),
-        migrations.AddConstraint(
-            model_name='matrixversion',
-            constraint=models.UniqueConstraint(fields=('matrix', 'number'), name='matrixversion_number'),
-        ),
-        migrations.AddIndex(
-            model_name='rating',
-            index=models.Index(condition=models.Q(('latest', True)), fields=['kind', 'matrix', 'probability', 'impact', 'risk'], name='rating_heat_map'),
-        ),
-        migrations.AddConstraint(
-            model_name='rating',
-            constraint=models.UniqueConstraint(condition=models.Q(('latest', True)), fields=('risk', 'kind'), name='rating_one_latest'),
-        ),
-        migrations.AddConstraint(
-            model_name='rating',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('impact__isnull', True), ('probability__isnull', True)), models.Q(('impact__isnull', False), ('probability__isnull', False)), _connector='OR'), name='rating_both_steps_or_none'),
-        ),
-        migrations.AddConstraint(
-            model_name='reviewgate',
-            constraint=models.UniqueConstraint(fields=('assessment', 'name'), name='reviewgate_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='registerreview',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('assessment__isnull', False), ('risk__isnull', True)), models.Q(('assessment__isnull', True), ('gate__isnull', True), ('risk__isnull', False)), _connector='OR'), name='registerreview_of_one_thing'),
-        ),
-        migrations.AddConstraint(
-            model_name='registerreview',
-            constraint=models.UniqueConstraint(condition=models.Q(models.Q(('status', 'completed'), _negated=True), ('gate__isnull', True)), fields=('assessment',), name='registerreview_one_open_of_assessment'),
-        ),
-        migrations.AddConstraint(
-            model_name='registerreview',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'completed'), _negated=True), fields=('risk',), name='registerreview_one_open_of_risk'),
-        ),
-        migrations.AddConstraint(
-            model_name='provision',
-            constraint=models.UniqueConstraint(fields=('assessment', 'kind', 'group', 'text'), name='provision_once'),
-        ),
-        migrations.AddIndex(
-            model_name='mitigation',
-            index=models.Index(condition=models.Q(('status__in', ['done', 'dropped']), _negated=True), fields=['due_on'], name='mitigation_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='mitigation',
-            constraint=models.CheckConstraint(condition=models.Q(('risk__isnull', False), ('assessment__isnull', False), _connector='OR'), name='mitigation_of_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='mitigation',
-            constraint=models.CheckConstraint(condition=models.Q(('progress__lte', 100)), name='mitigation_progress'),
-        ),
-        migrations.AddConstraint(
-            model_name='assessmentversion',
-            constraint=models.UniqueConstraint(fields=('assessment', 'number'), name='assessmentversion_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='assessmentversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'approved')), fields=('assessment',), name='assessmentversion_one_approved'),
-        ),
-        migrations.AddConstraint(
-            model_name='assessmentversion',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('author')), _negated=True), _connector='OR'), name='assessmentversion_approved_by_another'),
-        ),
-        migrations.AddIndex(
-            model_name='risklink',
-            index=models.Index(fields=['target'], name='risklink_target'),
-        ),
-        migrations.AddConstraint(
-            model_name='risklink',
-            constraint=models.UniqueConstraint(fields=('risk', 'target'), name='risklink_once'),
         ),
     ]

@@ -41,6 +41,114 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name', 'id'],
+                'indexes': [models.Index(condition=models.Q(('status', 'active')), fields=['id'], name='subscription_active'), models.Index(fields=['owner', 'id'], name='subscription_owner'), models.Index(fields=['scope', 'id'], name='subscription_scope'), models.Index(condition=models.Q(('next_attempt_at__isnull', False), ('status', 'active')), fields=['next_attempt_at'], name='subscription_next_attempt')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='subscription_price_not_negative')],
+            },
+        ),
+        migrations.CreateModel(
+            name='FactorVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('factors', models.JSONField(default=dict, help_text='Per factor type: {"enabled": true, "weights": {"HIGH": 10}}; what is absent is default.')),
+                ('reason', models.CharField(help_text='Why this version was made.', max_length=300)),
+                ('created_at', models.DateTimeField()),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='factor_versions', to='core.scope')),
+            ],
+            options={
+                'ordering': ['scope', '-number'],
+                'constraints': [models.UniqueConstraint(fields=('scope', 'number'), name='factorversion_number', nulls_distinct=False)],
+            },
+        ),
+        migrations.CreateModel(
+            name='LevelCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('risk_level', models.CharField(choices=[('LOW', 'Low'), ('MEDIUM', 'Medium'), ('HIGH', 'High')], max_length=6)),
+                ('subscriptions', models.PositiveIntegerField()),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope')),
+            ],
+            options={
+                'ordering': ['day'],
+                'constraints': [models.UniqueConstraint(fields=('day', 'scope', 'risk_level'), name='levelcount_once', nulls_distinct=False)],
+            },
+        ),
+        migrations.CreateModel(
+            name='PaymentProvider',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=120)),
+                ('base_url', models.URLField()),
+                ('api_token', apps.core.fields.EncryptedTextField()),
+                ('active', models.BooleanField(default=True)),
+                ('scope', models.OneToOneField(blank=True, help_text='The organisation whose subscriptions it charges; empty: all that have none of their own.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payment_provider', to='core.scope')),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='RecalculationRun',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('api', 'API'), ('admin', 'Admin'), ('command', 'Command')], max_length=10)),
+                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('finished', 'Finished'), ('failed', 'Failed')], default='waiting', max_length=10)),
+                ('as_of', models.DateTimeField(help_text='The moment that is judged, for all of the run.')),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('heartbeat_at', models.DateTimeField(blank=True, help_text='When the last batch was committed.', null=True)),
+                ('cursor', models.UUIDField(blank=True, help_text='Everything up to this subscription is done.', null=True)),
+                ('batch_size', models.PositiveIntegerField()),
+                ('total', models.PositiveIntegerField(default=0, help_text='Active subscriptions when it started.')),
+                ('succeeded', models.PositiveIntegerField(default=0)),
+                ('failed', models.PositiveIntegerField(default=0)),
+                ('degraded', models.PositiveIntegerField(default=0)),
+                ('changed', models.PositiveIntegerField(default=0, help_text='Scores whose level changed.')),
+                ('seconds', models.FloatField(default=0, help_text='Time spent working, without interruptions.')),
+                ('error', models.TextField(blank=True)),
+                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['-id'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('status',), name='recalculation_one_running')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RenewalModel',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('version', models.PositiveIntegerField(unique=True)),
+                ('file', models.CharField(max_length=200)),
+                ('sha256', models.CharField(max_length=64)),
+                ('trained_at', models.DateTimeField()),
+                ('observed_until', models.DateTimeField(help_text='Labels lie strictly after it.')),
+                ('rows', models.PositiveIntegerField()),
+                ('metrics', models.JSONField(default=dict, help_text='Of the held-out later part, with the plain rules beside them.')),
+                ('active', models.BooleanField(default=False)),
+                ('threshold', models.FloatField(default=0.5, help_text='Chance of failure from which people are alerted.')),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['-version'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('active', True)), fields=('active',), name='renewalmodel_one_active')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RetryPolicyVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('settings', models.JSONField(default=dict, help_text='Validated by apps.subscriptions.retries.RetryPolicy.')),
+                ('reason', models.CharField(max_length=300)),
+                ('created_at', models.DateTimeField()),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='retry_policies', to='core.scope')),
+            ],
+            options={
+                'ordering': ['scope', '-number'],
+                'constraints': [models.UniqueConstraint(fields=('scope', 'number'), name='retrypolicy_number', nulls_distinct=False)],
             },
         ),
         migrations.CreateModel(
@@ -69,48 +177,7 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'subscription_approvals',
                 'ordering': ['-expires_at'],
-            },
-        ),
-        migrations.CreateModel(
-            name='FactorVersion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('factors', models.JSONField(default=dict, help_text='Per factor type: {"enabled": true, "weights": {"HIGH": 10}}; what is absent is default.')),
-                ('reason', models.CharField(help_text='Why this version was made.', max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='factor_versions', to='core.scope')),
-            ],
-            options={
-                'ordering': ['scope', '-number'],
-            },
-        ),
-        migrations.CreateModel(
-            name='LevelCount',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('risk_level', models.CharField(choices=[('LOW', 'Low'), ('MEDIUM', 'Medium'), ('HIGH', 'High')], max_length=6)),
-                ('subscriptions', models.PositiveIntegerField()),
-                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.scope')),
-            ],
-            options={
-                'ordering': ['day'],
-            },
-        ),
-        migrations.CreateModel(
-            name='PaymentProvider',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('base_url', models.URLField()),
-                ('api_token', apps.core.fields.EncryptedTextField()),
-                ('active', models.BooleanField(default=True)),
-                ('scope', models.OneToOneField(blank=True, help_text='The organisation whose subscriptions it charges; empty: all that have none of their own.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payment_provider', to='core.scope')),
-            ],
-            options={
-                'ordering': ['name'],
+                'indexes': [models.Index(fields=['subscription', 'status', '-expires_at'], name='approval_valid')],
             },
         ),
         migrations.CreateModel(
@@ -132,31 +199,8 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'payment retries',
                 'ordering': ['-created_at'],
-            },
-        ),
-        migrations.CreateModel(
-            name='RecalculationRun',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('api', 'API'), ('admin', 'Admin'), ('command', 'Command')], max_length=10)),
-                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('finished', 'Finished'), ('failed', 'Failed')], default='waiting', max_length=10)),
-                ('as_of', models.DateTimeField(help_text='The moment that is judged, for all of the run.')),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('heartbeat_at', models.DateTimeField(blank=True, help_text='When the last batch was committed.', null=True)),
-                ('cursor', models.UUIDField(blank=True, help_text='Everything up to this subscription is done.', null=True)),
-                ('batch_size', models.PositiveIntegerField()),
-                ('total', models.PositiveIntegerField(default=0, help_text='Active subscriptions when it started.')),
-                ('succeeded', models.PositiveIntegerField(default=0)),
-                ('failed', models.PositiveIntegerField(default=0)),
-                ('degraded', models.PositiveIntegerField(default=0)),
-                ('changed', models.PositiveIntegerField(default=0, help_text='Scores whose level changed.')),
-                ('seconds', models.FloatField(default=0, help_text='Time spent working, without interruptions.')),
-                ('error', models.TextField(blank=True)),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'ordering': ['-id'],
+                'indexes': [models.Index(condition=models.Q(('status', 'running')), fields=['next_try_at'], name='retry_due')],
+                'constraints': [models.UniqueConstraint(fields=('subscription', 'renewal_on', 'number'), name='retry_once'), models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('subscription',), name='retry_one_running')],
             },
         ),
         migrations.CreateModel(
@@ -178,40 +222,8 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'subscription_renewal_attempts',
                 'ordering': ['-attempt_date'],
-            },
-        ),
-        migrations.CreateModel(
-            name='RenewalModel',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField(unique=True)),
-                ('file', models.CharField(max_length=200)),
-                ('sha256', models.CharField(max_length=64)),
-                ('trained_at', models.DateTimeField()),
-                ('observed_until', models.DateTimeField(help_text='Labels lie strictly after it.')),
-                ('rows', models.PositiveIntegerField()),
-                ('metrics', models.JSONField(default=dict, help_text='Of the held-out later part, with the plain rules beside them.')),
-                ('active', models.BooleanField(default=False)),
-                ('threshold', models.FloatField(default=0.5, help_text='Chance of failure from which people are alerted.')),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'ordering': ['-version'],
-            },
-        ),
-        migrations.CreateModel(
-            name='RetryPolicyVersion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('settings', models.JSONField(default=dict, help_text='Validated by apps.subscriptions.retries.RetryPolicy.')),
-                ('reason', models.CharField(max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('scope', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='retry_policies', to='core.scope')),
-            ],
-            options={
-                'ordering': ['scope', '-number'],
+                'indexes': [models.Index(fields=['subscription', '-attempt_date'], name='attempt_latest')],
+                'constraints': [models.UniqueConstraint(fields=('subscription', 'renewal_on', 'number'), name='attempt_number'), models.UniqueConstraint(condition=models.Q(('success', True)), fields=('subscription', 'renewal_on'), name='attempt_one_success'), models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='attempt_amount_not_negative'), models.CheckConstraint(condition=models.Q(('success', False), models.Q(('decline_code', ''), ('decline_kind', '')), _connector='OR'), name='attempt_success_not_declined')],
             },
         ),
         migrations.CreateModel(
@@ -232,6 +244,7 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'subscription_risk_scores',
                 'ordering': ['-total_weight', 'id'],
+                'indexes': [models.Index(fields=['risk_level', '-total_weight', 'id'], name='riskscore_worst'), models.Index(fields=['user', 'risk_level', '-total_weight', 'id'], name='riskscore_of_user'), models.Index(condition=models.Q(('degraded', True)), fields=['subscription'], name='riskscore_degraded')],
             },
         ),
         migrations.CreateModel(
@@ -251,6 +264,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'risk score history',
                 'db_table': 'subscription_risk_score_history',
                 'ordering': ['-calculated_at', '-id'],
+                'indexes': [models.Index(fields=['subscription', '-calculated_at'], name='scorehistory_of'), models.Index(fields=['calculated_at'], name='scorehistory_time')],
             },
         ),
         migrations.CreateModel(
@@ -266,111 +280,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-chance'],
+                'indexes': [models.Index(fields=['-chance'], name='prediction_worst')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('chance__range', (0, 1))), name='prediction_chance_0_to_1')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('status', 'active')), fields=['id'], name='subscription_active'),
-        ),
-        migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(fields=['owner', 'id'], name='subscription_owner'),
-        ),
-        migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(fields=['scope', 'id'], name='subscription_scope'),
-        ),
-        migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), ('status', 'active')), fields=['next_attempt_at'], name='subscription_next_attempt'),
-        ),
-        migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='subscription_price_not_negative'),
-        ),
-        migrations.AddIndex(
-            model_name='approval',
-            index=models.Index(fields=['subscription', 'status', '-expires_at'], name='approval_valid'),
-        ),
-        migrations.AddConstraint(
-            model_name='factorversion',
-            constraint=models.UniqueConstraint(fields=('scope', 'number'), name='factorversion_number', nulls_distinct=False),
-        ),
-        migrations.AddConstraint(
-            model_name='levelcount',
-            constraint=models.UniqueConstraint(fields=('day', 'scope', 'risk_level'), name='levelcount_once', nulls_distinct=False),
-        ),
-        migrations.AddIndex(
-            model_name='paymentretry',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['next_try_at'], name='retry_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='paymentretry',
-            constraint=models.UniqueConstraint(fields=('subscription', 'renewal_on', 'number'), name='retry_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='paymentretry',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('subscription',), name='retry_one_running'),
-        ),
-        migrations.AddConstraint(
-            model_name='recalculationrun',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('status',), name='recalculation_one_running'),
-        ),
-        migrations.AddIndex(
-            model_name='renewalattempt',
-            index=models.Index(fields=['subscription', '-attempt_date'], name='attempt_latest'),
-        ),
-        migrations.AddConstraint(
-            model_name='renewalattempt',
-            constraint=models.UniqueConstraint(fields=('subscription', 'renewal_on', 'number'), name='attempt_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='renewalattempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('success', True)), fields=('subscription', 'renewal_on'), name='attempt_one_success'),
-        ),
-        migrations.AddConstraint(
-            model_name='renewalattempt',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='attempt_amount_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='renewalattempt',
-            constraint=models.CheckConstraint(condition=models.Q(('success', False), models.Q(('decline_code', ''), ('decline_kind', '')), _connector='OR'), name='attempt_success_not_declined'),
-        ),
-        migrations.AddConstraint(
-            model_name='renewalmodel',
-            constraint=models.UniqueConstraint(condition=models.Q(('active', True)), fields=('active',), name='renewalmodel_one_active'),
-        ),
-        migrations.AddConstraint(
-            model_name='retrypolicyversion',
-            constraint=models.UniqueConstraint(fields=('scope', 'number'), name='retrypolicy_number', nulls_distinct=False),
-        ),
-        migrations.AddIndex(
-            model_name='riskscore',
-            index=models.Index(fields=['risk_level', '-total_weight', 'id'], name='riskscore_worst'),
-        ),
-        migrations.AddIndex(
-            model_name='riskscore',
-            index=models.Index(fields=['user', 'risk_level', '-total_weight', 'id'], name='riskscore_of_user'),
-        ),
-        migrations.AddIndex(
-            model_name='riskscore',
-            index=models.Index(condition=models.Q(('degraded', True)), fields=['subscription'], name='riskscore_degraded'),
-        ),
-        migrations.AddIndex(
-            model_name='riskscorehistory',
-            index=models.Index(fields=['subscription', '-calculated_at'], name='scorehistory_of'),
-        ),
-        migrations.AddIndex(
-            model_name='riskscorehistory',
-            index=models.Index(fields=['calculated_at'], name='scorehistory_time'),
-        ),
-        migrations.AddIndex(
-            model_name='renewalprediction',
-            index=models.Index(fields=['-chance'], name='prediction_worst'),
-        ),
-        migrations.AddConstraint(
-            model_name='renewalprediction',
-            constraint=models.CheckConstraint(condition=models.Q(('chance__range', (0, 1))), name='prediction_chance_0_to_1'),
         ),
         *(
             migrations.RunSQL(
