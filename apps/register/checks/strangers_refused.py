@@ -28,6 +28,7 @@ class Settings(CheckSettings):
             "/help/",
             "/robots.txt",
             "/api/knowledge/",
+            "/chat/demo/",
         ),
         title="Public",
         description="Beginnings of addresses that are meant for strangers; /metrics asks for a token of its own.",

@@ -99,13 +99,13 @@ def test_orders_consistent_fails(spoil: Any, words: str) -> None:
     made = order()
     spoil(made)
     found = look("orders-consistent")
-    assert (found.outcome, found.summary) == ("fail", f"1 orders: {words}.")
+    assert (found.outcome, found.summary) == ("fail", f"1 order: {words}.")
     assert found.facts["contradictions"][words] == {"orders": 1, "ids": [made.pk]}
 
 
 def test_orders_consistent_warns_of_orders_without_lines_and_forgets_deleted_ones() -> None:
     made = OrderFactory(synced_at=NOON - HOUR)
-    assert look("orders-consistent").summary == "1 orders: no lines."
+    assert look("orders-consistent").summary == "1 order: no lines."
     Order.objects.filter(pk=made.pk).update(deleted_at=NOON)
     assert look("orders-consistent").outcome == "pass"
 
