@@ -160,6 +160,16 @@ def test_acknowledging_is_one_click(client: Client, store: Scope) -> None:
     assert "I have it in hand" not in lead.get(step_url(flag, "change")).content.decode()
 
 
+def test_who_had_it_on_an_earlier_rung_is_not_said_to_have_it_now(client: Client, store: Scope) -> None:
+    lead = person(Role.TEAM_LEAD, store)
+    flag = raised(level=5, scope=store, now=timezone.now())
+    RiskFlag.objects.filter(pk=flag.pk).update(assignee=lead)
+    client.force_login(person(Role.SUPPORT_AGENT, store))
+    page = client.get(step_url(flag, "change")).content.decode()
+    assert "I have it in hand" not in page
+    assert "Nobody on this rung yet" in page
+
+
 def test_notes_feedback_and_corrections(client: Client, store: Scope) -> None:
     flag = raised(scope=store)
     lead = as_(client, Role.TEAM_LEAD, store)

@@ -43,6 +43,7 @@ def flag_page(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: str) -> HttpR
     flag: RiskFlag = found(modeladmin, request, pk, "raised_by", "scope", "assignee")
     now, protocol = timezone.now(), levels.in_force()
     user = user_of(request)
+    asked = _asked(flag)
     context = {
         **modeladmin.admin_site.each_context(request),
         "title": flag.title,
@@ -57,7 +58,8 @@ def flag_page(modeladmin: RiskFlagAdmin, request: HttpRequest, pk: str) -> HttpR
         **_ladder(flag, protocol),
         **_history(flag, protocol, now),
         "offers": _offers(flag, user),
-        "waits": _waits(flag, user),
+        "waits": asked and may_acknowledge(flag, user),
+        "asked": asked,
         "asks": flag.step in ENDS and user.has_perm(RAISE) and not flag.feedback.filter(by=user).exists(),
         "media": modeladmin.media,
     }
@@ -155,7 +157,6 @@ def _offers(flag: RiskFlag, user: User) -> list[dict[str, str]]:
     return offers
 
 
-def _waits(flag: RiskFlag, user: User) -> bool:
-    """Whether the flag waits for an acknowledgement that this person may give."""
-    asked = flag.clocks.filter(status__in=["running", "paused"], target=Clock.Target.ACKNOWLEDGE).exists()
-    return asked and may_acknowledge(flag, user)
+def _asked(flag: RiskFlag) -> bool:
+    """Whether the flag waits for somebody of its rung to say that they have it in hand."""
+    return flag.clocks.filter(status__in=["running", "paused"], target=Clock.Target.ACKNOWLEDGE).exists()
