@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from apps.chat.bot.owing import TALKING
@@ -104,7 +105,7 @@ class Customers:
             except NoSuchSite:
                 self._sites.pop(key, None)
                 raise Closed(NO_SITE) from None
-            except Exception:  # the database is away, and the page shall come back
+            except (OperationalError, InterfaceError):  # the database is away, and the page shall come back
                 logger.warning("chat_socket_unserved", exc_info=True)
                 raise Closed(TRY_LATER, "2") from None
             self._sites[key] = kept

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -195,7 +196,7 @@ class DeskConsumer(AsyncWebsocketConsumer):
             behind, self.behind = self.behind, {}
             everything, self.look_at_all = self.look_at_all, False
             user = self._user()
-            seen = await _thread(lambda behind=behind, user=user: visible(user, list(behind)))  # type: ignore[misc]
+            seen = await _thread(partial(visible, user, list(behind)))
             hints = [[str(UUID(key)), seq] for key, seq in behind.items() if key in seen]
             if hints or everything:
                 await self._tell("hints", hints=hints, all=everything)

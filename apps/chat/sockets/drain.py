@@ -41,7 +41,7 @@ def before_the_end(hub: Hub) -> None:
     def told(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(_leave, hub, loop, lambda: stop(number, frame))
 
-    told.says_goodbye = True  # type: ignore[attr-defined]
+    told.says_goodbye = True  # type: ignore[attr-defined]  # a mark on the function, so that it is wrapped once
     signal.signal(signal.SIGTERM, told)
 
 

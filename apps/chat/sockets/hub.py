@@ -235,7 +235,9 @@ class Hub:
             sessions = [each.session_id for key in part if (room := self.rooms.get(key)) for each in room.sockets]
             try:
                 heads, alive = await self.reading.run(_heads, part, sessions)
-            except Exception:  # the database is away; the next round finds it again
+            except (
+                Exception
+            ):  # whatever fails, mostly the database, this task serves all sockets and goes on next round
                 logger.warning("chat_sweep_failed", exc_info=True)
                 return
             for key, seq in heads.items():
