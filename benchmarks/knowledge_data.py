@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from django.utils.text import slugify
+
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -60,15 +62,19 @@ def stackfaq_withheld(data: Path) -> Collection:
     return found
 
 
+def _slug(intent: str) -> str:
+    return slugify(intent.replace("_", "-"))
+
+
 def _of_intents(name: str, shown: Iterable[tuple[str, str]], asked: Iterable[tuple[str, str]]) -> Collection:
     found = Collection(name)
     ways: dict[str, list[str]] = {}
     for text, intent in shown:
         ways.setdefault(intent, []).append(text)
     for intent, texts in ways.items():
-        found.articles[intent.lower().replace("_", "-")] = (intent.replace("_", " ").capitalize() + "?", "", texts)
+        found.articles[_slug(intent)] = (intent.replace("_", " ").capitalize() + "?", "", texts)
     for text, intent in asked:
-        found.questions.append((text, intent.lower().replace("_", "-") if intent in ways else None))
+        found.questions.append((text, _slug(intent) if intent in ways else None))
     return found
 
 

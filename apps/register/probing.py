@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from http.cookies import SimpleCookie
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -25,6 +26,9 @@ from django.db import connection, transaction
 
 from apps.core.metrics import PROBE
 from apps.core.models import ApiToken, User
+
+if TYPE_CHECKING:
+    from django.test.client import ClientHandler
 
 TIMEOUT_SECONDS = 5.0
 Via = Literal["http", "process"]
@@ -136,6 +140,7 @@ def in_process(
     known = {"host": urlsplit(settings.SITE_URL).netloc, **(headers or {})}
     variables: dict[str, Any] = {"REMOTE_ADDR": address, PROBE: "1"}
     client = Client(raise_request_exception=False, **variables)
+    client.handler = site_of_this_process(tuple(settings.MIDDLEWARE))
     if person is not None:
         client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
     # In a context of its own: the site binds the request's id to the log and forgets what was bound before.
@@ -151,6 +156,14 @@ def in_process(
         "process",
         answer.cookies,
     )
+
+
+@cache
+def site_of_this_process(middleware: tuple[str, ...]) -> ClientHandler:
+    """The site, as these layers make it. Putting it together reads all static files, which is not for each of many questions."""
+    from django.test.client import ClientHandler
+
+    return ClientHandler(enforce_csrf_checks=False)
 
 
 def _asked(

@@ -13,7 +13,7 @@ from tests.core.factories import UserFactory
 
 pytestmark = pytest.mark.browser
 
-THEMES = [("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)]
+THEMES = [("light", 1440), ("dark", 390)]
 
 
 def _list_pages() -> list[str]:

@@ -88,7 +88,7 @@ class Launch:
     def child(self, word: str) -> psutil.Process:
         """The launcher's own child whose command holds a word."""
         children = psutil.Process(self.process.pid).children()
-        return next(child for child in children if any(word in part for part in child.cmdline()))
+        return next(child for child in children if any(word in part for part in _words(child)))
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page; the status must be a success."""
@@ -112,6 +112,14 @@ class Launch:
             self.process.kill()
             self.process.wait(10)
             remaining(below, patience=30)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Its command; empty if it ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one, too
+        return []
 
 
 def remaining(processes: Sequence[psutil.Process], *, patience: float) -> list[str]:

@@ -15,6 +15,7 @@ from apps.core.ratelimit import forget
 from apps.register.checking import CheckSettings, Finding, check, concluded
 from apps.register.probing import Reply, Site, in_process
 
+MOST_KNOCKS = 600
 NEEDED = ("login_address", "login_account", "api_user", "api_address", "webhooks")
 
 
@@ -43,6 +44,11 @@ def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
     per_minute = allowed.amount / allowed.get_expiry() * 60
     if per_minute > settings.login_per_minute:
         failures.append(f"{per_minute:g} attempts to sign in a minute are allowed for one account.")
+    if allowed.amount >= MOST_KNOCKS:
+        failures.append(
+            f"{allowed.amount:,} attempts at once are allowed for one account; not tried whether more are not."
+        )
+        return concluded("", failures=failures, facts={"limits": limits})
     replies = _knock(allowed.amount + 1)
     last = replies[-1]
     early = [reply.status for reply in replies[:-1]]

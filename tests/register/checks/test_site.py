@@ -70,6 +70,8 @@ def test_rate_limits_fail_without_the_middleware_and_with_a_lavish_limit(setting
     assert "was answered 200, not 429" in look("rate-limits").summary
     settings.RATE_LIMITS = settings.RATE_LIMITS | {"login_account": "12/second"}
     assert look("rate-limits").outcome == "fail"
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"login_account": "1000000/minute"}
+    assert "1,000,000 attempts" in look("rate-limits").summary  # it does not try a million times
     settings.RATE_LIMITS = {}
     assert "There is no limit" in look("rate-limits").summary
 
