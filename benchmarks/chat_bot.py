@@ -3,8 +3,8 @@
     python -m benchmarks.chat_bot --data FOLDER [--rate 20] [--seconds 30] [--articles 10000] [--workers 2]
 
 Questions of Banking77 (public data that is not part of the product), each in a conversation of its own and each asked once,
-so that nothing is kept; its articles stand beside so many made-up ones. One web process, one Celery worker with so many
-processes and beat run as in the product; customers share the machine with them.
+so that nothing is kept; its articles stand beside so many made-up ones. One web process, the worker of answers with so many
+processes, the other worker and beat run as in the product; customers share the machine with them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=20.0, help="questions a second")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--articles", type=int, default=10_000, help="made-up ones beside the real ones; 0 for none")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the Celery worker")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the worker of answers")
     return parser.parse_args()
 
 
@@ -146,13 +146,13 @@ async def measure(options: argparse.Namespace, folder: Path) -> None:
     started: list[subprocess.Popen[bytes]] = []
     try:
         web.start()
-        worker = ["worker", "--concurrency", str(options.workers), "--without-mingle", "--without-gossip"]
-        started.append(celery(*worker, log=log, valkey=valkey.url))
+        for queue, processes in (("answers", options.workers), ("celery", 2)):
+            words = ["worker", "-Q", queue, "-n", f"{queue}@%h", "--concurrency", str(processes)]
+            started.append(celery(*words, "--without-mingle", "--without-gossip", log=log, valkey=valkey.url))
         started.append(celery("beat", log=log, valkey=valkey.url))
         await web.ready()
         await ask(web.port, options, questions, psutil.Process(started[0].pid))
         print(await asyncio.to_thread(outcomes))
-        print(log.read_text()[-1500:])
     finally:
         for each in started:
             each.terminate()

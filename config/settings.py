@@ -140,6 +140,12 @@ CELERY_TASK_IGNORE_RESULT = True
 # A task is a hint to look at rows (docs/adr/0004), so a lost one costs nothing. Acknowledging late would: a worker whose
 # connection to Valkey breaks while it holds an unacknowledged task ends with an error in the client library.
 CELERY_TASK_ACKS_LATE = False
+# What a customer waits for passes by what takes minutes: a worker of its own takes it (docs/adr/0014). One without -Q takes all.
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"celery": {}, "answers": {}}
+CELERY_TASK_ROUTES = {
+    f"apps.chat.tasks.{task}": {"queue": "answers"}
+    for task in ("answer_turn", "answer_due_turns", "send_code", "send_codes")
+}
 CELERY_TASK_TIME_LIMIT = 15 * 60
 CELERY_TASK_SOFT_TIME_LIMIT = 14 * 60
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

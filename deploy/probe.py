@@ -1,4 +1,4 @@
-"""Is this container's program well? ``python deploy/probe.py web|worker|beat``; exit code 0 if so.
+"""Is this container's program well? ``python deploy/probe.py web|worker|answers|beat``; exit code 0 if so.
 
 Asked every few seconds, so each question imports no more than it needs.
 """
@@ -32,14 +32,19 @@ def web() -> str:
         connection.close()
 
 
-def worker() -> str:
+def worker(node: str = "celery") -> str:
     """What is wrong with the worker of this host; empty if it answers through the queue."""
     import socket
 
     from config.celery import app
 
-    name = f"celery@{socket.gethostname()}"
+    name = f"{node}@{socket.gethostname()}"
     return "" if app.control.ping(destination=[name], timeout=SECONDS) else f"{name} does not answer"
+
+
+def answers() -> str:
+    """The same, of the worker for what customers wait for."""
+    return worker("answers")
 
 
 def beat() -> str:
@@ -56,7 +61,7 @@ def beat() -> str:
     return f"nothing was scheduled since {latest}" if quiet else ""
 
 
-PROBES: dict[str, Callable[[], str]] = {"web": web, "worker": worker, "beat": beat}
+PROBES: dict[str, Callable[[], str]] = {"web": web, "worker": worker, "answers": answers, "beat": beat}
 
 
 if __name__ == "__main__":

@@ -345,11 +345,19 @@ def test_the_probe_of_a_web_server_without_a_database_fails(production: Any, tmp
 
 
 @pytest.mark.django_db
-def test_the_worker_command_works_and_its_probe_tells(production: Any, tmp_path: Path) -> None:
-    env, log = production("worker"), tmp_path / "worker.log"
+def test_the_workers_commands_work_and_their_probes_tell(production: Any, tmp_path: Path) -> None:
+    env, other = production("worker"), production("answers")
+    log, others = tmp_path / "worker.log", tmp_path / "answers.log"
     assert "does not answer" in ask("worker", env).stderr
-    with started(command_of("worker"), env, log) as process:
+    with started(command_of("worker"), env, log) as process, started(command_of("answers"), other, others) as second:
         until_well("worker", env, process, log)
+        until_well("answers", other, second, others)
+    assert "does not answer" in ask("answers", other).stderr
+
+
+def test_the_workers_take_every_queue() -> None:
+    taken = {command[command.index("-Q") + 1] for command in map(command_of, ("worker", "answers"))}
+    assert taken == set(settings.CELERY_TASK_QUEUES)
 
 
 @pytest.mark.django_db

@@ -28,7 +28,7 @@ from apps.core import breaker, valkey
 from apps.core.addresses import is_this_machine
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-QUEUES = ("celery",)
+QUEUES = tuple(settings.CELERY_TASK_QUEUES)
 PROBE = "riskdesk.probe"
 """In the WSGI variables of requests that the product makes to itself; nobody waits for their answers."""
 

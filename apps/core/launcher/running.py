@@ -23,7 +23,7 @@ from apps.core.launcher.paths import PROJECT, Layout, Lock, is_launcher, prepare
 from apps.core.launcher.servers import Postgres, Valkey
 from apps.core.launcher.supervisor import Child, Supervisor, require_success
 
-STOP_ORDER = ("beat", "worker", "web", "valkey", "postgres")
+STOP_ORDER = ("beat", "worker", "answers", "web", "valkey", "postgres")
 LOCK_PATIENCE = 40.0
 
 
@@ -180,15 +180,17 @@ class Run:
         child = self.supervisor.start("web", web, env={**env, "DATABASE_POOL": "true"}, cwd=PROJECT, orphan_grace=6.0)
         # An orphaned worker must not finish its tasks first: with its queue gone it would wait for ever. It is killed
         # with its children; unfinished tasks are taken up again because they are acknowledged late.
-        self.supervisor.start(
-            "worker",
-            [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle", "--without-gossip"],
-            env=background,
-            cwd=PROJECT,
-            orphan_signal=signal.SIGKILL,
-            grace=20.0,
-            orphan_grace=0.0,
-        )
+        for name, queue in (("worker", "celery"), ("answers", "answers")):
+            words = ["worker", "-Q", queue, "-n", f"{queue}@%h", "--concurrency", "2", "--loglevel", "INFO"]
+            self.supervisor.start(
+                name,
+                [*celery, *words, "--without-mingle", "--without-gossip"],
+                env=background,
+                cwd=PROJECT,
+                orphan_signal=signal.SIGKILL,
+                grace=20.0,
+                orphan_grace=0.0,
+            )
         # Beat can swallow a SIGTERM that arrives inside a call to the queue, so it is sent again.
         self.supervisor.start(
             "beat",

@@ -13,6 +13,7 @@ from django.db import connection
 from pydantic import Field
 
 from apps.core import valkey
+from apps.core.metrics import QUEUES
 from apps.register.checking import CheckSettings, Finding, check, concluded
 from apps.register.probing import Site
 
@@ -48,7 +49,7 @@ class Resource:
 def look(*, now: datetime, settings: Settings, site: Site) -> Finding:
     """Measures the disk of this process, Valkey's memory, the database's connections, and the tasks that wait."""
     found = list(measure())
-    waiting = int(valkey.client().llen("celery"))
+    waiting = sum(int(valkey.client().llen(queue)) for queue in QUEUES)
     full = [f"{one.name}: {one.share:.0%} of {one.limit:,}" for one in found if one.share >= settings.fail]
     nearly = [
         f"{one.name}: {one.share:.0%} of {one.limit:,}" for one in found if settings.warn <= one.share < settings.fail
