@@ -26,6 +26,7 @@ from apps.knowledge.models import Article, ArticleVersion
 
 MOST_BYTES = 64 * 2**20
 """Of one file."""
+LONGEST_TAG = 40
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _FORMULA = re.compile(r"'[=+\-@\t\r]")
 _LISTS = {"tags": ";", "reviewers": ";", "questions": "\n"}
@@ -57,7 +58,7 @@ class Paper(BaseModel):
     questions: list[str] = Field([], max_length=200)
     review_every_days: int = Field(180, ge=7, le=1095)
 
-    @field_validator("title", "body", "questions", "tags")
+    @field_validator("title", "body", "category", "owner", "reviewers", "questions", "tags")
     @classmethod
     def storable(cls, value: Any) -> Any:
         """The database keeps no null bytes, and no halves of characters."""
@@ -74,7 +75,15 @@ class Paper(BaseModel):
             raise ValueError(f"At most 300 characters each; one has {len(long[0])}.")
         return list(dict.fromkeys(" ".join(text.split()) for text in value if text.strip()))
 
-    @field_validator("slug")
+    @field_validator("tags")
+    @classmethod
+    def small(cls, value: list[str]) -> list[str]:
+        """A tag is a word or two."""
+        if long := [tag for tag in value if len(tag) > LONGEST_TAG]:
+            raise ValueError(f"At most {LONGEST_TAG} characters each; one has {len(long[0])}.")
+        return value
+
+    @field_validator("slug", "category")
     @classmethod
     def plain(cls, value: str) -> str:
         """Small letters, digits and hyphens."""

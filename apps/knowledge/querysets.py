@@ -100,8 +100,8 @@ class VersionQuerySet(models.QuerySet[Any]):
         return waiting.filter(Q(article__reviewers=user) | Q(article__reviewers__isnull=True)).distinct()
 
     def to_go_live(self, now: datetime) -> Self:
-        """Approved ones whose time has come."""
-        return self.filter(state="approved", publish_at__lte=now)
+        """Approved ones whose time has come, of articles that were not taken down meanwhile."""
+        return self.filter(state="approved", publish_at__lte=now, article__archived_at__isnull=True)
 
 
 class AskedQuerySet(models.QuerySet[Any]):

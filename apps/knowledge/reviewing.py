@@ -163,8 +163,15 @@ def publish(*, version_id: int, actor: User, now: datetime, seen_digest: str | N
     version = rights.locked_version(version_id, actor)
     rights.require(rights.may_publish(actor, version.article))
     _require_state(version, State.APPROVED)
+    _require_kept(version.article)
     _seen(version, seen_digest)
     return _go_live(version, actor, now)
+
+
+def _require_kept(article: Article) -> None:
+    """What was taken down with a reason does not come back by the way."""
+    if article.archived_at:
+        raise WrongState("The article is archived; take it up again first.")
 
 
 def _go_live(version: ArticleVersion, actor: User | str, now: datetime) -> ArticleVersion:
@@ -175,9 +182,9 @@ def _go_live(version: ArticleVersion, actor: User | str, now: datetime) -> Artic
         _move(former, State.SUPERSEDED, actor, f"Version {version.number} went live", closed_at=now)
     _move(version, State.PUBLISHED, actor, published_at=now, publish_at=None)
     article.next_review_on = (now + timedelta(days=article.review_every_days)).date()
-    article.reminded_on, article.archived_at = None, None
+    article.reminded_on = None
     with said_by(actor):
-        article.save(update_fields=["next_review_on", "reminded_on", "archived_at"])
+        article.save(update_fields=["next_review_on", "reminded_on"])
     index_after_commit(article.pk)
     recorded(version, "version_published", actor)
     return version
@@ -195,6 +202,8 @@ def schedule(
     version = rights.locked_version(version_id, actor)
     rights.require(rights.may_publish(actor, version.article))
     _require_state(version, State.APPROVED)
+    if publish_at is not None:
+        _require_kept(version.article)
     _seen(version, seen_digest)
     if publish_at is not None and publish_at <= now:
         raise InvalidArticle(fields={"publish_at": ["This time is past."]})
@@ -228,6 +237,8 @@ def publish_due(now: datetime) -> int:
 def archive(*, article_id: int, reason: str, actor: User, now: datetime, seen_edition: int | None = None) -> Article:
     """Take an article down. Its versions stay; a new draft of it can be published again after :func:`restore`.
 
+    An approved version that was to go live by itself no longer does.
+
     Raises:
         ArticleNotFound, NotAllowed, WrongState, ArticleChanged, InvalidArticle
     """
@@ -244,6 +255,8 @@ def archive(*, article_id: int, reason: str, actor: User, now: datetime, seen_ed
     last = article.versions.published().first() or article.versions.first()
     for version in article.versions.published():
         _move(version, State.ARCHIVED, actor, reason, closed_at=now)
+    for version in article.versions.filter(publish_at__isnull=False, state=State.APPROVED):
+        _move(version, State.APPROVED, actor, reason, publish_at=None)
     index_after_commit(article.pk)
     if last is not None:
         recorded(last, "article_archived", actor, reason)

@@ -154,6 +154,30 @@ def test_scheduled_and_taken_back(client: Client, draft: ArticleVersion, olga: U
     assert states(draft.article) == ["draft"]
 
 
+def test_a_step_that_the_state_does_not_have_leads_back(
+    client: Client, draft: ArticleVersion, olga: User, remy: User
+) -> None:
+    in_review(draft)
+    client.force_login(olga)
+    for name in ("edit/", "submit/", "publish/", "schedule/", "discard/"):
+        answer = client.get(url(draft, name), follow=True)
+        assert answer.redirect_chain == [(url(draft), 302)], name
+        assert "in review now" in answer.content.decode()
+    refused = client.get(url(draft, "approve/"))
+    assert refused.status_code == 403
+    assert "Somebody else than the author" in refused.content.decode()
+    assert "You wrote it" in client.get(url(draft)).content.decode()
+    client.force_login(remy)
+    assert "You wrote it" not in client.get(url(draft)).content.decode()
+
+
+def test_details_keep_a_language_that_came_from_a_file(client: Client, draft: ArticleVersion) -> None:
+    Article.objects.update(language="pt-BR")
+    client.force_login(draft.author)
+    step(client, f"{BASE}/{draft.article_id}/details/", tags="a")
+    assert Article.objects.values_list("language", "tags").get() == ("pt-BR", ["a"])
+
+
 def test_a_draft_is_thrown_away_only_before_it_was_in_review(client: Client, draft: ArticleVersion, remy: User) -> None:
     live(draft, remy)
     second = drafts.new_draft(article_id=draft.article_id, actor=draft.author, now=timezone.now())

@@ -198,6 +198,23 @@ def test_an_archived_article_is_taken_down_and_can_be_taken_up_again(draft: Arti
     assert states(draft.article) == ["archived", "published"]
 
 
+def test_an_archived_article_does_not_come_back_by_its_schedule(draft: ArticleVersion, remy: User) -> None:
+    live(draft, remy)
+    second = drafts.new_draft(article_id=draft.article_id, actor=draft.author, now=NOW)
+    approved(second, remy)
+    reviewing.schedule(version_id=second.pk, publish_at=LATER, actor=draft.author, now=NOW)
+    reviewing.archive(article_id=draft.article_id, reason="No parcels any more", actor=draft.author, now=NOW)
+    assert reviewing.publish_due(LATER) == 0
+    with pytest.raises(WrongState):
+        reviewing.publish(version_id=second.pk, actor=draft.author, now=LATER)
+    with pytest.raises(WrongState):
+        reviewing.schedule(version_id=second.pk, publish_at=LATER + timedelta(days=1), actor=draft.author, now=LATER)
+    reviewing.restore(article_id=draft.article_id, actor=draft.author, now=LATER)
+    assert reviewing.publish_due(LATER) == 0, "the schedule ended with the article"
+    reviewing.publish(version_id=second.pk, actor=draft.author, now=LATER)
+    assert states(draft.article) == ["archived", "published"]
+
+
 def test_what_went_live_is_indexed_even_if_its_task_was_lost(draft: ArticleVersion, remy: User) -> None:
     live(draft, remy)
     assert not Passage.objects.exists()

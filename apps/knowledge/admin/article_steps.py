@@ -110,7 +110,8 @@ def archive(modeladmin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         return "It is archived. Nobody is answered with it any more."
 
     lead = (
-        "Readers do not find it any more, and nobody is answered with it. Its versions stay; it can be taken up again."
+        "Readers do not find it any more, and nobody is answered with it. Its versions stay; it can be taken up again. "
+        "What was scheduled does not go live."
     )
     return _ask(
         modeladmin, request, article, Words("Archive the article", "Archive", lead, "danger"),

@@ -31,11 +31,18 @@ def percent(share: float) -> str:
     return f"{min(99, round(100 * share))} %"
 
 
+def place(source: str) -> str:
+    """Where a question was asked, in words."""
+    kind, _, key = source.partition(":")
+    words = {"help_centre": "Help centre", "api": "API", "conversation": "Chat"}.get(kind, source)
+    return f"{words} {key}" if key and words != source else words
+
+
 @admin.register(AskedQuestion)
 class AskedQuestionAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     """Questions, the latest first, with what was answered and how sure that was."""
 
-    list_display = ["link", "outcome_badge", "sure", "source", "marks", "asked"]
+    list_display = ["link", "outcome_badge", "sure", "where", "marks", "asked"]
     list_display_links = None
     list_filter = ["outcome", "attack", "audience", "language", ("degraded", admin.EmptyFieldListFilter), "asked_at"]
     sortable_by: ClassVar[list[str]] = []
@@ -55,6 +62,10 @@ class AskedQuestionAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     @admin.display(description="confidence")
     def sure(self, asked: AskedQuestion) -> str:
         return percent(asked.confidence)
+
+    @admin.display(description="where")
+    def where(self, asked: AskedQuestion) -> str:
+        return place(asked.source)
 
     @admin.display(description="marks")
     def marks(self, asked: AskedQuestion) -> SafeString:
@@ -88,6 +99,7 @@ class AskedQuestionAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "asked": asked,
             "tone": OUTCOME_TONES[Outcome(asked.outcome)],
             "sure": percent(asked.confidence),
+            "where": place(asked.source),
             "hits": hits,
             "now": timezone.now(),
             "media": self.media,

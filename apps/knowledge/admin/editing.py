@@ -17,7 +17,7 @@ from apps.core.models import Scope
 from apps.escalation.differences import lines
 from apps.knowledge import drafts, rights
 from apps.knowledge.admin.forms import EditForm, NewForm
-from apps.knowledge.admin.shared import article_url, shown, version_url
+from apps.knowledge.admin.shared import State, article_url, elsewhere, shown, version_url
 from apps.knowledge.admin.version_page import version_of
 from apps.knowledge.images import MOST_BYTES, add_image, address
 from apps.knowledge.models import Article, ArticleVersion, Category
@@ -53,6 +53,8 @@ def edit(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> 
     if not rights.may_edit(user, article):
         raise PermissionDenied
     version = version_of(article, number)
+    if (answer := elsewhere(request, version, State.DRAFT)) is not None:
+        return answer
     after: list[ArticleVersion] = []
 
     def run(form: EditForm) -> str:

@@ -83,9 +83,7 @@ class BackForm(SeenForm):
 class ScheduleForm(SeenForm):
     """When a version goes live."""
 
-    publish_at = moment(
-        "Goes live at", "In the time zone of the site. Left empty, it no longer goes live by itself.", required=False
-    )
+    publish_at = moment("Goes live at", "UTC. Left empty, it no longer goes live by itself.", required=False)
 
 
 class ReasonForm(EditionForm):
@@ -154,6 +152,9 @@ class DetailFields(PlainForm):
         self.fields["scope"].queryset = scopes  # type: ignore[attr-defined]
         if not scopes.exists():
             del self.fields["scope"]
+        language = self.initial.get("language", "")
+        if language and language not in dict(LANGUAGES):  # brought from a file; saving details does not change it
+            self.fields["language"].choices = [*LANGUAGES, (language, language)]  # type: ignore[attr-defined]
 
     def clean_slug(self) -> str:
         slug = str(self.cleaned_data["slug"]).strip()

@@ -82,6 +82,9 @@ class GapAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     def get_urls(self) -> list[URLPattern]:
         return [page(self, "<int:pk>/draft/", "draft", draft), *super().get_urls()]
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Unanswered questions", **(extra_context or {})})
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

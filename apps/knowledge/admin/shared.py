@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.asking import READS
 from apps.core.markdown import document
 from apps.core.templatetags.desk import ago, badge
 from apps.knowledge.images import SHOWN
@@ -85,3 +87,11 @@ def article_url(article: Article | int, name: str = "change", *args: object) -> 
 def version_url(version: ArticleVersion, name: str = "version") -> str:
     """The address of one of a version's pages."""
     return article_url(version.article_id, name, version.number)
+
+
+def elsewhere(request: HttpRequest, version: ArticleVersion, *states: State) -> HttpResponse | None:
+    """The version's page, for who asks for a step that its state does not have; nothing is written there in vain."""
+    if request.method not in READS or version.state in states:
+        return None
+    messages.info(request, f"This version is {version.get_state_display().lower()} now; that step is not open.")
+    return HttpResponseRedirect(version_url(version))

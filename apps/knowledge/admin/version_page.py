@@ -50,6 +50,7 @@ def version_page(modeladmin: admin.ModelAdmin, request: HttpRequest, pk: int, nu
         "now": timezone.now(),
         "text": shown(version.body),
         "others": others,
+        "waits": _waits_for(version, person(request)),
         "comments": list(version.comments.select_related("author")),
         "offers": offers(version, person(request), live=any(one.state == State.PUBLISHED for one in others)),
         "media": modeladmin.media,
@@ -68,6 +69,15 @@ def _other(version: ArticleVersion, others: list[ArticleVersion], wanted: str) -
         if live is not None:
             return live
     return next((one for one in others if one.number < version.number), None)
+
+
+def _waits_for(version: ArticleVersion, user: User) -> str:
+    """Who decides about a version in review, for those who do not."""
+    if version.state != State.IN_REVIEW or rights.may_review(user, version):
+        return ""
+    names = ", ".join(str(one) for one in version.article.reviewers.filter(is_active=True))
+    words = f"It waits for a review by {names or 'somebody whose role reviews'}."
+    return f"{words} You wrote it, so somebody else decides." if version.author_id == user.pk else words
 
 
 def differences(version: ArticleVersion, other: ArticleVersion | None) -> dict[str, Any]:

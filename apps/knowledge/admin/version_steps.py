@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from apps.core.asking import Question, Words, ask, found, person, press
 from apps.knowledge import drafts, reviewing, rights
 from apps.knowledge.admin.forms import BackForm, CommentForm, ScheduleForm, SeenForm
-from apps.knowledge.admin.shared import article_url, shown, state_badge, version_url
+from apps.knowledge.admin.shared import State, article_url, elsewhere, shown, state_badge, version_url
 from apps.knowledge.admin.version_page import differences, version_of
 from apps.knowledge.models import Article, ArticleVersion
 
@@ -25,16 +24,17 @@ def _version(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int)
     return version_of(article, number)
 
 
-def _demand(allowed: bool) -> None:
-    if not allowed:
-        raise PermissionDenied
-
-
 def _ask(
     modeladmin: ModelAdmin, request: HttpRequest, version: ArticleVersion, words: Words, make: Any, run: Run,
-    *, url: str = "", **more: Any,
+    *, when: tuple[State, ...], url: str = "", **more: Any,
 ) -> HttpResponse:  # fmt: skip
-    """The page shows the text, and what differs from what readers see."""
+    """The page shows the text, and what differs from what readers see.
+
+    Args:
+        when: states of a version in which this can be done.
+    """
+    if (answer := elsewhere(request, version, *when)) is not None:
+        return answer
     back = version_url(version)
     live = version.article.versions.published().exclude(pk=version.pk).first()
     shows = {
@@ -61,7 +61,7 @@ def _bound(version: ArticleVersion, form: type[SeenForm], **initial: Any) -> Cal
 def submit(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Ask for a review."""
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_edit(person(request), version.article))
+    rights.require(rights.may_edit(person(request), version.article))
 
     def run(form: SeenForm) -> str:
         reviewing.submit(
@@ -73,13 +73,21 @@ def submit(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -
     lead = (
         f"Told is {names}; you cannot approve it yourself. The text is fixed until it is decided or you take it back."
     )
-    return _ask(modeladmin, request, version, Words("Ask for a review", "Ask", lead), _bound(version, SeenForm), run)
+    return _ask(
+        modeladmin,
+        request,
+        version,
+        Words("Ask for a review", "Ask", lead),
+        _bound(version, SeenForm),
+        run,
+        when=(State.DRAFT,),
+    )
 
 
 def withdraw(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Take it back from review, or before it goes live."""
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_edit(person(request), version.article))
+    rights.require(rights.may_edit(person(request), version.article))
 
     def run(form: SeenForm) -> str:
         reviewing.withdraw(
@@ -88,13 +96,21 @@ def withdraw(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int)
         return "It is a draft again."
 
     lead = "It becomes a draft again; an approval is lost. What readers see does not change."
-    return _ask(modeladmin, request, version, Words("Take it back", "Take back", lead), _bound(version, SeenForm), run)
+    return _ask(
+        modeladmin,
+        request,
+        version,
+        Words("Take it back", "Take back", lead),
+        _bound(version, SeenForm),
+        run,
+        when=(State.IN_REVIEW, State.APPROVED),
+    )
 
 
 def approve(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Approve the text that is shown."""
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_review(person(request), version))
+    rights.require_reviewer(person(request), version)
 
     def run(form: CommentForm) -> str:
         given = form.cleaned_data
@@ -106,7 +122,13 @@ def approve(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) 
 
     lead = "You approve exactly the text below. It is not live by that: the owner publishes or schedules it."
     return _ask(
-        modeladmin, request, version, Words("Approve this version", "Approve", lead), _bound(version, CommentForm), run
+        modeladmin,
+        request,
+        version,
+        Words("Approve this version", "Approve", lead),
+        _bound(version, CommentForm),
+        run,
+        when=(State.IN_REVIEW,),
     )
 
 
@@ -126,7 +148,7 @@ def _back(
     modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int, words: Words, *, final: bool
 ) -> HttpResponse:
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_review(person(request), version))
+    rights.require_reviewer(person(request), version)
 
     def run(form: BackForm) -> str:
         given = form.cleaned_data
@@ -136,13 +158,13 @@ def _back(
         )  # fmt: skip
         return f"{'Rejected' if final else 'Sent back'}. The author is told why."
 
-    return _ask(modeladmin, request, version, words, _bound(version, BackForm), run)
+    return _ask(modeladmin, request, version, words, _bound(version, BackForm), run, when=(State.IN_REVIEW,))
 
 
 def publish(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Put it live."""
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_publish(person(request), version.article))
+    rights.require(rights.may_publish(person(request), version.article))
 
     def run(form: SeenForm) -> str:
         reviewing.publish(
@@ -154,14 +176,14 @@ def publish(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) 
     lead = f"It takes the place of the live version at once, for {who}. The former one stays in the history."
     return _ask(
         modeladmin, request, version, Words("Publish this version", "Publish", lead), _bound(version, SeenForm), run,
-        url=article_url(version.article),
+        when=(State.APPROVED,), url=article_url(version.article),
     )  # fmt: skip
 
 
 def schedule(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Have it go live at a time."""
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_publish(person(request), version.article))
+    rights.require(rights.may_publish(person(request), version.article))
 
     def run(form: ScheduleForm) -> str:
         given = form.cleaned_data
@@ -171,7 +193,7 @@ def schedule(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int)
         )  # fmt: skip
         at = given["publish_at"]
         return (
-            f"It goes live on {timezone.localtime(at):%Y-%m-%d at %H:%M}."
+            f"It goes live on {timezone.localtime(at):%Y-%m-%d at %H:%M %Z}."
             if at
             else "It waits until somebody publishes it."
         )
@@ -179,14 +201,14 @@ def schedule(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int)
     lead = "Until then readers see the version that is live now."
     return _ask(
         modeladmin, request, version, Words("Schedule this version", "Schedule", lead),
-        _bound(version, ScheduleForm, publish_at=version.publish_at), run,
+        _bound(version, ScheduleForm, publish_at=version.publish_at), run, when=(State.APPROVED,),
     )  # fmt: skip
 
 
 def discard(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Throw a draft away."""
     version = _version(modeladmin, request, pk, number)
-    _demand(rights.may_edit(person(request), version.article))
+    rights.require(rights.may_edit(person(request), version.article))
 
     def run(form: SeenForm) -> str:
         drafts.discard(version_id=version.pk, seen_digest=form.cleaned_data["seen"], actor=person(request))
@@ -195,7 +217,7 @@ def discard(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) 
     lead = "The draft and what was said about it are deleted. Only a draft that was never in review can be thrown away."
     return _ask(
         modeladmin, request, version, Words("Throw the draft away", "Throw away", lead, "danger"),
-        _bound(version, SeenForm), run, url=article_url(version.article),
+        _bound(version, SeenForm), run, when=(State.DRAFT,), url=article_url(version.article),
     )  # fmt: skip
 
 
