@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 
 from apps.core.models import User
+from apps.core.names import PersonChoice
 from apps.escalation.forms import PlainForm, text
-from apps.escalation.ticket_forms import PersonChoice
 
 
 class DecisionForm(PlainForm):

@@ -9,15 +9,9 @@ from django import forms
 from django.db.models import QuerySet
 
 from apps.core.models import Scope, User
+from apps.core.names import PersonChoice
 from apps.escalation.forms import PlainForm, SeenForm, text
 from apps.escalation.models import Category, Ticket
-
-
-class PersonChoice(forms.ModelChoiceField):
-    """People by their full names."""
-
-    def label_from_instance(self, obj: Any) -> str:
-        return obj.get_full_name() or obj.get_username()
 
 
 def active_categories() -> QuerySet[Category]:

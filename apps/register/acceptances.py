@@ -20,6 +20,7 @@ from django.db.models import Q
 from apps.core.audit import said_by
 from apps.core.decisions import Entry, record, record_many, system
 from apps.core.models import User
+from apps.core.names import called
 from apps.core.notifications import notify
 from apps.core.roles import Role, people_with
 from apps.register.binding import bind, entry, save_risk
@@ -82,7 +83,7 @@ def _compared(seen: dict[str, Any], now: dict[str, Any]) -> list[Difference]:
 
 def _name(pk: int | None) -> str:
     found = User.objects.filter(pk=pk).first() if pk else None
-    return (found.get_full_name() or found.get_username()) if found else ""
+    return called(found)
 
 
 def _score(score: dict[str, Any] | None) -> str:

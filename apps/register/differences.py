@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from auditlog.models import LogEntry
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from apps.core.models import User
+from apps.core.names import called
 from apps.register.models import Control, Rating
 from apps.register.refusals import Difference
 
 _LONGEST = 200
+DAY, MOMENT = "j M Y", "j M Y, H:i"
 _HIDDEN = frozenset({"version", "severity"})
 
 
@@ -69,6 +74,8 @@ def shown(thing: models.Model, name: str, value: Any) -> str:
         field = thing._meta.get_field(name)
     except FieldDoesNotExist:
         return text[:_LONGEST]
+    if text and isinstance(field, models.DateField):
+        return _dated(field, text)
     related = field.related_model
     if related is not None and not isinstance(related, str) and text.isdigit():
         row = related._default_manager.filter(pk=text).first()
@@ -77,8 +84,20 @@ def shown(thing: models.Model, name: str, value: Any) -> str:
     return str(choices.get(text, text))[:_LONGEST]
 
 
+def _dated(field: models.DateField, text: str) -> str:
+    """A day or a moment of the trail as pages show it; what cannot be read stays as it is."""
+    try:
+        value = field.to_python(text)
+    except ValidationError:
+        return text[:_LONGEST]
+    if isinstance(value, datetime):  # the trail keeps moments in UTC and does not say so
+        aware = value if timezone.is_aware(value) else timezone.make_aware(value, UTC)
+        return date_format(timezone.localtime(aware), MOMENT)
+    return date_format(value, DAY)
+
+
 def named(row: object) -> str:
     """How a row is called in a sentence."""
     if isinstance(row, User):
-        return row.get_full_name() or row.get_username()
+        return called(row)
     return row.title if isinstance(row, Control) else str(row)

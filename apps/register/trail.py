@@ -1,14 +1,16 @@
 """The trail of one risk: who changed what about it, when, from what to what, and why.
 
 It is read from what is kept anyway: the audit log of the risk, its mitigations and its acceptances, its scores, and the
-decision log. Scores are told by their own rows, so the decision that records one is not told a second time.
+decision log. Scores are told by their own rows, so the decision that records one is not told a second time. What one
+action of a person changed is told together: see :func:`bundles`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from auditlog.models import LogEntry
@@ -17,12 +19,20 @@ from django.db.models import Model, Q
 
 from apps.core.facts import label
 from apps.core.models import Decision
+from apps.core.names import called
 from apps.register.differences import label as field_label
 from apps.register.differences import shown
-from apps.register.models import Acceptance, Mitigation, Risk, RiskLink
+from apps.register.models import Acceptance, Mitigation, Rating, Risk, RiskLink
 
 TOLD_ELSEWHERE = frozenset({"risk_scored"})
-HIDDEN = frozenset({"version", "severity"})
+# The version and the severity follow from what is told. What becomes of a request to accept the risk is in the decision
+# log, with who, when and why.
+HIDDEN = frozenset(
+    {"version", "severity", "seen", "digest", "state", "decided_at", "decided_by", "decision_reason", "ended_at"}
+    | {"warned_at", "reminded_at"}
+)
+TOGETHER = timedelta(seconds=5)
+"""What one person changes for one reason within this time was one action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +41,42 @@ class Change:
 
     Attributes:
         who: a person's name, or a job of the system.
+        name: of the field, or in words what was done.
         before: empty where something was added, and for decisions.
         why: the reason that was given; empty where none is asked for.
+        thing: to what of the risk it was done, such as a mitigation; empty for the risk itself.
+        done: whether ``name`` tells an action, such as a decision, and not a field.
     """
 
     at: datetime
     who: str
-    what: str
+    name: str
     before: str = ""
     after: str = ""
     why: str = ""
+    thing: str = ""
+    done: bool = False
+
+    @property
+    def what(self) -> str:
+        """What changed, with the thing that it belongs to."""
+        return (f"{self.thing} {self.name}" if self.done else f"{self.thing}: {self.name}") if self.thing else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one action changed.
+
+    Attributes:
+        title: the action, or what the changes have in common.
+        parts: the changes, those of one thing together under its name; the name is empty where the title says it.
+    """
+
+    at: datetime
+    who: str
+    why: str
+    title: str
+    parts: tuple[tuple[str, tuple[Change, ...]], ...]
 
 
 def trail(risk: Risk, most: int | None = None) -> list[Change]:
@@ -60,22 +96,83 @@ def trail_of(row: Model) -> list[Change]:
     return [change for entry in rows.order_by("-timestamp", "-pk") for change in _entry(entry, bare=True)]
 
 
+def bundles(changes: Iterable[Change]) -> list[Bundle]:
+    """Changes with those of one action together: of one person, within :data:`TOGETHER`, for reasons of which one holds
+    the other.
+
+    Args:
+        changes: the newest first, as :func:`trail` tells them.
+    """
+    found: list[list[Change]] = []
+    for change in changes:
+        if found and _one_action(found[-1], change):
+            found[-1].append(change)
+        else:
+            found.append([change])
+    return [_bundle(group) for group in found]
+
+
+def _one_action(group: list[Change], change: Change) -> bool:
+    why = _reason(group)
+    soon = group[0].at - change.at <= TOGETHER
+    return soon and group[0].who == change.who and (change.why in why or why in change.why)
+
+
+def _reason(group: list[Change]) -> str:
+    return max((one.why for one in group), key=len)
+
+
+def _bundle(group: list[Change]) -> Bundle:
+    """One action: a decision about the risk is its title; without one, what alone was changed or done."""
+    decision = next((one for one in group if one.done and not one.thing), None)
+    rest = [one for one in group if one is not decision]
+    only = rest[0] if len(rest) == 1 else None
+    things = {one.thing for one in rest}
+    said = ""
+    if decision is not None:
+        title = decision.what
+    elif only is not None:
+        title, said = only.what, only.thing
+        rest = [only] if only.before or only.after else []
+    else:
+        said = next(iter(things)) if len(things) == 1 else ""
+        title = said or "Changed"
+    alone = decision is None and only is not None
+    return Bundle(group[0].at, group[0].who, _reason(group), title, tuple(_parts(rest, said, alone)))
+
+
+def _parts(changes: list[Change], said: str, alone: bool) -> Iterator[tuple[str, tuple[Change, ...]]]:
+    """Changes by the thing that they belong to; what repeats is told once.
+
+    Args:
+        said: the thing that the title names.
+        alone: whether the title names the field, too.
+    """
+    for thing, of_it in groupby(changes, key=lambda one: one.thing):
+        kept = {(one.name, one.before, one.after): one for one in of_it}.values()
+        yield "" if thing == said else thing, tuple(replace(one, name="") if alone else one for one in kept)
+
+
 def _scores(risk: Risk, most: int | None) -> Iterator[Change]:
     """Each score, with the one that it followed."""
     before: dict[str, str] = {}
     found = []
     for rating in risk.ratings.select_related("rated_by", "matrix__matrix").order_by("pk"):
-        words = f"{rating.level}, severity {rating.severity}"
-        if rating.probability is not None:
-            words += f" (probability {rating.probability}, impact {rating.impact}; {rating.matrix})"
-        found.append(
-            Change(
-                rating.rated_at, str(rating.rated_by or "Riskdesk"), f"{rating.get_kind_display().partition(':')[0]} score",
-                before.get(rating.kind, ""), words, rating.reason,
-            )
-        )  # fmt: skip
-        before[rating.kind] = words
+        who, name = called(rating.rated_by) or "Riskdesk", f"{rating.get_kind_display().partition(':')[0]} score"
+        words = _score(rating, before.get(f"{rating.kind} by", ""))
+        found.append(Change(rating.rated_at, who, name, before.get(rating.kind, ""), words, rating.reason))
+        before[rating.kind] = _score(rating, str(rating.matrix))
+        before[f"{rating.kind} by"] = str(rating.matrix)
     return iter(found[::-1][:most])
+
+
+def _score(rating: Rating, matrix: str) -> str:
+    """A score in words; its matrix is named where the score before was given by another one."""
+    words = f"{rating.level}, severity {rating.severity}"
+    if rating.probability is not None:
+        by = "" if str(rating.matrix) == matrix else f"; {rating.matrix}"
+        words += f" (probability {rating.probability}, impact {rating.impact}{by})"
+    return words
 
 
 def _fields(risk: Risk, most: int | None) -> Iterator[Change]:
@@ -83,7 +180,7 @@ def _fields(risk: Risk, most: int | None) -> Iterator[Change]:
     rows = LogEntry.objects.filter(
         _of(Risk, [risk.pk])
         | _of(Mitigation, list(risk.mitigations.values_list("pk", flat=True)))
-        | _of(Acceptance, list(risk.acceptances.values_list("pk", flat=True)))
+        | Q(_of(Acceptance, list(risk.acceptances.values_list("pk", flat=True))), action=LogEntry.Action.UPDATE)
         | _of(RiskLink, list(risk.links.values_list("pk", flat=True)))
     ).select_related("actor", "content_type")
     for entry in rows.order_by("-timestamp", "-pk")[:most]:
@@ -96,7 +193,7 @@ def _of(model: type[Model], keys: list[int]) -> Q:
 
 def _entry(entry: LogEntry, *, bare: bool = False) -> Iterator[Change]:
     told = entry.additional_data if isinstance(entry.additional_data, dict) else {}
-    who, why = str(entry.actor or told.get("by") or "Riskdesk"), str(told.get("reason", ""))
+    who, why = called(entry.actor) or str(told.get("by") or "Riskdesk"), str(told.get("reason", ""))
     thing = (
         ""
         if bare or entry.content_type.model == "risk"
@@ -104,7 +201,7 @@ def _entry(entry: LogEntry, *, bare: bool = False) -> Iterator[Change]:
     )
     if entry.action != LogEntry.Action.UPDATE:
         verb = "added" if entry.action == LogEntry.Action.CREATE else "removed"
-        yield Change(entry.timestamp, who, f"{thing or label(entry.content_type.name)} {verb}", why=why)
+        yield Change(entry.timestamp, who, verb, why=why, thing=thing or label(entry.content_type.name), done=True)
         return
     model = entry.content_type.model_class()
     bare_row = model() if model else None
@@ -113,8 +210,7 @@ def _entry(entry: LogEntry, *, bare: bool = False) -> Iterator[Change]:
             continue
         words = field_label(bare_row, name) if bare_row else name
         before, after = _values(bare_row, name, values)
-        what = f"{thing}: {words}" if thing else words
-        yield Change(entry.timestamp, who, what, before, after, why)
+        yield Change(entry.timestamp, who, words, before, after, why, thing)
 
 
 def _values(row: Model | None, name: str, values: Any) -> tuple[str, str]:
@@ -129,4 +225,5 @@ def _values(row: Model | None, name: str, values: Any) -> tuple[str, str]:
 def _decisions(risk: Risk, most: int | None) -> Iterator[Change]:
     rows = Decision.objects.filter(subject=f"risk:{risk.pk}").exclude(action__in=TOLD_ELSEWHERE)
     for decision in rows.select_related("actor", "text").order_by("-seq")[:most]:
-        yield Change(decision.at, decision.actor_name, label(decision.action), why=decision.rationale)
+        who = called(decision.actor) or decision.actor_label
+        yield Change(decision.at, who, label(decision.action), why=decision.rationale, done=True)

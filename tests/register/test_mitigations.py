@@ -116,7 +116,7 @@ def test_a_changed_one_is_refused_and_tells_what_differs() -> None:
     with pytest.raises(MitigationChanged) as refused:
         update(stale, manager, progress=10)
     assert {(one.field, one.before, one.now) for one in refused.value.differences} == {
-        ("Due on", "", "2026-05-01"),
+        ("Due on", "", "1 May 2026"),
         ("Effect", "", "Impact High to Medium"),
     }
     entry = LogEntry.objects.get_for_object(row).filter(action=LogEntry.Action.UPDATE).get()

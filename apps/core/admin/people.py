@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from apps.core import tokens
 from apps.core.admin.base import ReadOnlyAdmin, ScopedAdmin
 from apps.core.models import ApiToken, Scope, User
+from apps.core.names import PeopleChoice
 from apps.core.people import user_of
 from apps.core.scope import grant_changes, groups_granted, people_granted, set_grants
 
@@ -69,7 +70,7 @@ class RoleAdmin(ReadOnlyAdmin, GroupAdmin):
 class ScopeForm(forms.ModelForm):
     """A scope and who works in it."""
 
-    people = forms.ModelMultipleChoiceField(
+    people = PeopleChoice(
         User.objects.filter(is_active=True).order_by("username"),
         required=False,
         widget=FilteredSelectMultiple("people", is_stacked=False),

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.core import names
 from apps.core import site as desk_site
 
 register = template.Library()
@@ -122,6 +123,12 @@ def desk_frame(context: template.Context) -> dict[str, Any]:
         "csrf_token": context.get("csrf_token"),
         **desk_site.frame_context(request),
     }
+
+
+@register.filter
+def called(user: Any) -> str:
+    """A person's full name, or the login where no name is known; empty for nobody."""
+    return names.called(user)
 
 
 @register.filter

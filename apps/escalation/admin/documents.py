@@ -19,6 +19,7 @@ from apps.core.admin import ReadOnlyAdmin
 from apps.core.asking import Words, ask, found, page, person
 from apps.core.markdown import rendered
 from apps.core.models import User
+from apps.core.names import PersonChoice
 from apps.core.templatetags.desk import badge
 from apps.escalation import differences, documents, levels, training
 from apps.escalation.admin.asking import about
@@ -27,7 +28,6 @@ from apps.escalation.admin.shared import DASH
 from apps.escalation.binding import MissingInformation
 from apps.escalation.forms import PlainForm, text
 from apps.escalation.models import Course, Document, DocumentVersion, RiskFlag
-from apps.escalation.ticket_forms import PersonChoice
 
 TONES = {"draft": "warn", "approved": "ok", "superseded": "muted"}
 

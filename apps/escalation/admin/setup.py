@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.core.admin import ScopedAdmin
 from apps.core.asking import Words, ask, found, page, person
 from apps.core.models import User
+from apps.core.names import PersonChoice
 from apps.escalation import clocks, holiday_days
 from apps.escalation.admin.asking import about
 from apps.escalation.forms import PlainForm
@@ -237,6 +238,7 @@ class MemberInline(admin.TabularInline):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "user":
             kwargs["queryset"] = User.objects.filter(is_active=True, is_staff=True).order_by("username")
+            kwargs["form_class"] = PersonChoice
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 

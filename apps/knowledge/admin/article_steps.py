@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.core.admin import ScopedAdmin
 from apps.core.asking import Question, Words, ask, found, person
 from apps.core.models import Scope
+from apps.core.names import called
 from apps.core.numbers import whole
 from apps.knowledge import drafts, keeping, reviewing, rights
 from apps.knowledge.admin.forms import DetailsForm, EditionForm, LikeForm, NoteForm, ReasonForm, ReassignForm
@@ -91,7 +92,7 @@ def reassign(modeladmin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespo
         )  # fmt: skip
         return f"{given['owner']} owns it now, and is told."
 
-    lead = f"Now it is {article.owner}'s. The owner is reminded of reviews and decides when it goes live."
+    lead = f"Now it is {called(article.owner)}'s. The owner is reminded of reviews and decides when it goes live."
     return _ask(
         modeladmin, request, article, Words("Give it to somebody", "Give", lead),
         lambda data: ReassignForm(data, initial={"seen": article.edition}), run,

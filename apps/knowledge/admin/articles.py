@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import READS, found, page, person
 from apps.core.models import User
+from apps.core.names import called
 from apps.core.templatetags.desk import badge
 from apps.knowledge.admin import article_steps, editing, version_steps
 from apps.knowledge.admin.article_page import article_page
@@ -87,13 +88,28 @@ class ListFilter(admin.SimpleListFilter):
             yield {"selected": self.value() == value, "query_string": query, "display": words}
 
 
+class PersonFilter(admin.RelatedOnlyFieldListFilter):
+    """A list's filter by a person, by name."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        keys = model_admin.get_queryset(request).order_by().values_list(f"{self.field_path}__pk", flat=True).distinct()
+        people = field.related_model._default_manager.filter(pk__in=keys)
+        return sorted(((one.pk, called(one)) for one in people), key=lambda pair: pair[1].casefold())
+
+
 @admin.register(Article)
 class ArticleAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     """Articles are changed on pages of their own, each bound to what was seen."""
 
     list_display = ["title_link", "state", "category", "audience_badge", "owned_by", "review"]
     list_display_links = None
-    list_filter = [ListFilter, "audience", ("category", admin.RelatedOnlyFieldListFilter), "language", "owner"]
+    list_filter = [
+        ListFilter,
+        "audience",
+        ("category", admin.RelatedOnlyFieldListFilter),
+        "language",
+        ("owner", PersonFilter),
+    ]
     list_select_related = ["owner", "category"]
     ordering = ("next_review_on", "pk")
     sortable_by = ["category", "review"]
@@ -128,7 +144,9 @@ class ArticleAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     @admin.display(description="owner")
     def owned_by(self, article: Article) -> SafeString | str:
         return (
-            str(article.owner) if article.owner.is_active else format_html("{} {}", article.owner, badge("bad", "Left"))
+            called(article.owner)
+            if article.owner.is_active
+            else format_html("{} {}", called(article.owner), badge("bad", "Left"))
         )
 
     @admin.display(description="next review", ordering="next_review_on")

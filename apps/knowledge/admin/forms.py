@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils.text import slugify
 
 from apps.core.models import Scope, User
+from apps.core.names import PeopleChoice, PersonChoice
 from apps.knowledge.drafts import LONGEST_BODY
 from apps.knowledge.models import Article, Category
 from apps.knowledge.rights import CHANGE, REVIEW
@@ -95,7 +96,7 @@ class ReasonForm(EditionForm):
 class ReassignForm(ReasonForm):
     """Who answers for an article from now on."""
 
-    owner = forms.ModelChoiceField(User.objects.none(), label="New owner", empty_label="Choose somebody")
+    owner = PersonChoice(User.objects.none(), label="New owner", empty_label="Choose somebody")
     field_order = ("owner", "reason")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -194,7 +195,7 @@ class NewForm(WordsForm, DetailFields):
 class DetailsForm(EditionForm, DetailFields):
     """The details of an article that is there."""
 
-    reviewers = forms.ModelMultipleChoiceField(
+    reviewers = PeopleChoice(
         User.objects.none(), required=False, widget=forms.CheckboxSelectMultiple,
         help_text="Only they review it. If nobody is named, everybody whose role reviews may.",
     )  # fmt: skip

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin
 from apps.core.asking import READS, Question, Words, ask, found, page, person
 from apps.core.facts import label
+from apps.core.names import called
 from apps.core.templatetags.desk import ago, badge
 from apps.knowledge.admin.asked import percent
 from apps.knowledge.admin.forms import ThresholdsForm
@@ -64,7 +65,7 @@ class AnswerSettingsAdmin(ReadOnlyAdmin, Plain):
 
     @admin.display(description="made")
     def made(self, row: AnswerSettings) -> SafeString:
-        return format_html("{} by {}", ago(row.created_at, timezone.now()), row.created_by or "Riskdesk")
+        return format_html("{} by {}", ago(row.created_at, timezone.now()), called(row.created_by) or "Riskdesk")
 
     def get_urls(self) -> list[URLPattern]:
         return [page(self, "choose/", "choose", choose), *super().get_urls()]

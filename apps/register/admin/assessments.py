@@ -25,7 +25,7 @@ from apps.register.admin.imports import upload_url
 from apps.register.admin.shared import MITIGATION_TONES, Plain, due, score_badge
 from apps.register.models import Mitigation, Provision, Rating, RegisterReview, Risk, RiskAssessment
 from apps.register.rights import may_with_assessment
-from apps.register.trail import trail_of
+from apps.register.trail import bundles, trail_of
 
 TONES = {"draft": "muted", "in_progress": "info", "approved": "ok", "closed": "muted"}
 VERSION_TONES = {"draft": "warn", "approved": "ok", "superseded": "muted"}
@@ -95,7 +95,7 @@ class RiskAssessmentAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "versions": [(one, VERSION_TONES[one.state]) for one in row.versions.defer("content").select_related("author", "approved_by")],
             "reviews": list(row.reviews.select_related("led_by", "gate").order_by("-due_on", "-pk")[:8]),
             "due_review": row.reviews.exclude(status=RegisterReview.Status.COMPLETED).order_by("due_on").first(),
-            "changes": trail_of(row)[:20],
+            "bundles": bundles(trail_of(row)),
             "offers": offers(row, user),
             "exports": exports.links(row),
             "media": self.media,

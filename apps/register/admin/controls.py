@@ -25,7 +25,7 @@ from apps.register.admin.shared import ATTESTED, OUTCOMES, Plain, when
 from apps.register.controls import Word, words_of
 from apps.register.models import Attestation, CheckResult, Control, Mitigation
 from apps.register.rights import may, may_attest
-from apps.register.trail import trail_of
+from apps.register.trail import bundles, trail_of
 
 STRIP = 60
 """So many results stand in the strip of a check's history."""
@@ -125,7 +125,7 @@ class ControlAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "strip": results[::-1],
             "words": [(word, ATTESTED[Attestation.Outcome(word.outcome)]) for word in control.attestations.select_related("attested_by").order_by("-pk")],
             "mitigations": Mitigation.objects.visible_to(user).filter(controls=control).select_related("risk", "assessment"),
-            "changes": trail_of(control),
+            "bundles": bundles(trail_of(control)),
             "may_edit": may(user, "register.change_control"),
             "may_attest": control.kind == Control.Kind.ATTESTED and may_attest(user, control),
             "media": self.media,

@@ -8,6 +8,7 @@ from django import forms
 from django.utils import timezone
 
 from apps.core.models import User
+from apps.core.names import PeopleChoice, PersonChoice
 from apps.core.roles import Role
 from apps.register.models import CommunicationTemplate, IncidentEvent, ProposedChange, Rating, Risk
 
@@ -38,7 +39,7 @@ def moment(label: str, help_text: str = "", *, required: bool = True) -> forms.D
 def somebody(label: str, help_text: str = "", *, required: bool = False) -> forms.ModelChoiceField:
     """A person of the staff."""
     people = User.objects.filter(is_active=True, is_staff=True).order_by("username")
-    return forms.ModelChoiceField(people, label=label, help_text=help_text, required=required, empty_label="Nobody yet")
+    return PersonChoice(people, label=label, help_text=help_text, required=required, empty_label="Nobody yet")
 
 
 class PlainForm(forms.Form):
@@ -137,9 +138,7 @@ class MessageForm(PlainForm):
     """A message by a template."""
 
     template = forms.ModelChoiceField(CommunicationTemplate.objects.all(), empty_label="Choose one", label="Template")
-    recipients = forms.ModelMultipleChoiceField(
-        User.objects.filter(is_active=True, is_staff=True).order_by("username"), label="To"
-    )
+    recipients = PeopleChoice(User.objects.filter(is_active=True, is_staff=True).order_by("username"), label="To")
     summary = text("Where it stands", "Fills {summary} of the template.")
     next_update = forms.CharField(required=False, max_length=100, label="Next update", help_text="Such as 15:30 UTC.")
 

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import found, person
+from apps.core.names import called
 from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import badge
 from apps.register.admin import mitigation_steps
@@ -22,7 +23,7 @@ from apps.register.admin.shared import DASH, MITIGATION_TONES, Plain, due
 from apps.register.controls import words_of
 from apps.register.models import Mitigation
 from apps.register.rights import may_with_mitigation
-from apps.register.trail import trail_of
+from apps.register.trail import bundles, trail_of
 
 
 class WhenFilter(admin.SimpleListFilter):
@@ -79,7 +80,7 @@ class MitigationAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
 
     @admin.display(description="owner")
     def owned_by(self, row: Mitigation) -> SafeString | str:
-        return str(row.owner or "") or row.owner_role or DASH
+        return called(row.owner) or row.owner_role or DASH
 
     @admin.display(description="due")
     def until(self, row: Mitigation) -> SafeString | str:
@@ -106,7 +107,7 @@ class MitigationAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "tone": MITIGATION_TONES[Mitigation.Status(row.status)],
             "until": self.until(row),
             "controls": list(words_of(list(row.controls.filter(active=True)), now).values()),
-            "changes": trail_of(row),
+            "bundles": bundles(trail_of(row)),
             "may_edit": may_with_mitigation(person(request), row, "register.change_mitigation"),
             "media": self.media,
         }

@@ -19,12 +19,12 @@ from apps.register import controls
 from apps.register.admin.offers import offers
 from apps.register.admin.shared import ACCEPTANCE_TONES, MITIGATION_TONES, STATUS_TONES, due, reference, steps
 from apps.register.models import Acceptance, Mitigation, Rating, Risk
-from apps.register.trail import trail
+from apps.register.trail import bundles, trail
 
 if TYPE_CHECKING:
     from apps.register.admin.risks import RiskAdmin
 
-MOST_CHANGES = 60
+MOST_CHANGES = 120
 
 
 def risk_url(risk: Risk | int, name: str = "change", *args: object) -> str:
@@ -55,7 +55,7 @@ def risk_page(modeladmin: RiskAdmin, request: HttpRequest, pk: str) -> HttpRespo
         "acceptances": _acceptances(risk),
         "review": due(risk.next_review_on, now.date()),
         "reviews": list(risk.reviews.select_related("led_by").order_by("-due_on")[:5]),
-        "changes": trail(risk, most=MOST_CHANGES),
+        "bundles": bundles(trail(risk, most=MOST_CHANGES)),
         "offers": offers(risk, person(request)),
         "media": modeladmin.media,
     }

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import page
 from apps.core.home import address
+from apps.core.names import called
 from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import badge
 from apps.register.admin import filters, heat, risk_steps
@@ -139,7 +140,7 @@ class RiskAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     def owned_by(self, risk: Risk) -> SafeString | str:
         if risk.owner is None:
             return format_html('<span class="muted">{}</span>', risk.owner_role or "Nobody yet")
-        return str(risk.owner)
+        return called(risk.owner)
 
     @admin.display(description="next review", ordering="next_review_on")
     def review(self, risk: Risk) -> SafeString | str:

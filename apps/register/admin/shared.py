@@ -7,12 +7,14 @@ from datetime import date, datetime
 from functools import lru_cache
 
 from django.contrib import admin
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin import page_of
 from apps.core.facts import label
 from apps.core.templatetags.desk import ago, badge
+from apps.register.differences import DAY
 from apps.register.models import Acceptance, Attestation, CheckResult, Incident, MatrixVersion, Mitigation, Rating, Risk
 
 DASH = SafeString('<span class="muted">–</span>')
@@ -93,7 +95,8 @@ def due(day: date | None, today: date) -> SafeString | str:
     """A day, marked where it is past."""
     if day is None:
         return DASH
-    return format_html("{} {}", day, badge("bad", "Overdue", "clock")) if day < today else str(day)
+    words = date_format(day, DAY)
+    return format_html("{} {}", words, badge("bad", "Overdue", "clock")) if day < today else words
 
 
 def when(moment: datetime | None, now: datetime | None = None) -> SafeString:

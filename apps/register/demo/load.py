@@ -6,11 +6,13 @@ invented: the checks look at this very system when the demonstration is loaded, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
+from auditlog.context import set_extra_data
 from django.db import transaction
 
 from apps.core.models import User
@@ -63,6 +65,13 @@ def load(*, now: datetime, report: Callable[[str, int], object]) -> bool:
     return True
 
 
+@contextmanager
+def _kept_as_of(moment: datetime) -> Iterator[None]:
+    """Let the audit log keep what is done inside at the moment at which the story has it."""
+    with set_extra_data({"timestamp": moment}):
+        yield
+
+
 def _import(people: dict[str, User], now: datetime) -> None:
     for path in sorted(DOCUMENTS.glob("*.md")):
         read = preview(name=path.name, data=path.read_bytes(), actor=people["risk"], now=now - 62 * DAY)
@@ -91,19 +100,21 @@ def _work(people: dict[str, User], now: datetime) -> None:
 
 def _edit(risk: Risk, people: dict[str, User], now: datetime, **changes: object) -> None:
     seen = Risk.objects.get(pk=risk.pk).version
-    risks.edit_risk(
-        risk_id=risk.pk, seen_version=seen, changes=changes, actor=people["risk"], now=now - 61 * DAY,
-        reason="Shared out in the first round.",
-    )  # fmt: skip
+    with _kept_as_of(now - 61 * DAY):
+        risks.edit_risk(
+            risk_id=risk.pk, seen_version=seen, changes=changes, actor=people["risk"], now=now - 61 * DAY,
+            reason="Shared out in the first round.",
+        )  # fmt: skip
 
 
 def _score(risk: Risk, steps: tuple[tuple[int, str, int, int], ...], people: dict[str, User], now: datetime) -> None:
     for days, kind, probability, impact in steps:
         seen = Risk.objects.get(pk=risk.pk).version
-        risks.rate(
-            risk_id=risk.pk, seen_version=seen, kind=kind, probability=probability, impact=impact, reason=WHY[kind],
-            actor=people["risk"], now=now - days * DAY,
-        )  # fmt: skip
+        with _kept_as_of(now - days * DAY):
+            risks.rate(
+                risk_id=risk.pk, seen_version=seen, kind=kind, probability=probability, impact=impact,
+                reason=WHY[kind], actor=people["risk"], now=now - days * DAY,
+            )  # fmt: skip
 
 
 def _tasks(people: dict[str, User], now: datetime) -> None:
@@ -116,10 +127,12 @@ def _tasks(people: dict[str, User], now: datetime) -> None:
             changes |= {"status": Mitigation.Status.IN_PROGRESS, "progress": 20 + place % 4 * 20}
         if place % 4 == 0:
             changes |= {"owner": people["lead"]}
-        mitigations.update(
-            mitigation_id=row.pk, seen_version=row.version, changes=changes, actor=people["risk"],
-            now=now - (20 - place % 15) * DAY, reason="As told in the weekly round.",
-        )  # fmt: skip
+        at = now - (20 - place % 15) * DAY
+        with _kept_as_of(at):
+            mitigations.update(
+                mitigation_id=row.pk, seen_version=row.version, changes=changes, actor=people["risk"], now=at,
+                reason="As told in the weekly round.",
+            )  # fmt: skip
 
 
 def _ask(risk: Risk, people: dict[str, User], name: str, asked_at: datetime, until: datetime) -> Acceptance:
