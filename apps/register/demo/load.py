@@ -89,9 +89,9 @@ def _work(people: dict[str, User], now: datetime) -> None:
         _score(risk, SCORES[place % len(SCORES)], people, now)
     _tasks(people, now)
     accepted, asked = found[SCORED], found[SCORED + 1]
-    held = _ask(accepted, people, "director", now - 80 * DAY, now + 10 * DAY)
+    held = _ask(accepted, people, "director", now - 58 * DAY, now + 10 * DAY)
     acceptances.approve(
-        acceptance_id=held.pk, actor=people["risk"], now=now - 79 * DAY,
+        acceptance_id=held.pk, actor=people["risk"], now=now - 57 * DAY,
         reason="Small for the size of the pilot; looked at again before it goes live.",
     )  # fmt: skip
     _ask(asked, people, "manager", now - DAY, now + 60 * DAY)
