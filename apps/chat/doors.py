@@ -37,12 +37,13 @@ SiteView = Callable[[HttpRequest, ChatSite], HttpResponseBase]
 SessionView = Callable[..., HttpResponseBase]
 
 
-def for_site(*, methods: str, limit: str) -> Callable[[SiteView], Callable[..., HttpResponseBase]]:
+def for_site(*, methods: str, limit: str, tells: bool = False) -> Callable[[SiteView], Callable[..., HttpResponseBase]]:
     """A view that needs no session; limited by address.
 
     Args:
         methods: such as ``GET POST``.
         limit: a name in ``settings.RATE_LIMITS``.
+        tells: pages of foreign origins may read that they are refused, and nothing else.
     """
 
     def decorate(view: SiteView) -> Callable[..., HttpResponseBase]:
@@ -53,7 +54,10 @@ def for_site(*, methods: str, limit: str) -> Callable[[SiteView], Callable[..., 
                 spend(limit, by_address(request))
                 return view(request, site)
 
-            return _guarded(request, key, methods, answer)
+            response = _guarded(request, key, methods, answer)
+            if tells and response.status_code in (403, 404):
+                response["Access-Control-Allow-Origin"] = "*"
+            return response
 
         return inner
 

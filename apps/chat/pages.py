@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
+from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
 
 from apps.chat import identity
@@ -44,7 +45,9 @@ def _page(request: HttpRequest, key: str) -> HttpResponse:
     site = ChatSite.objects.filter(key=key, is_active=True).first()
     if site is None:
         raise Http404
-    return _fresh(render(request, "chat/page.html", {"site": site}))
+    asked = "Accept-Language" in request.headers
+    language = get_language_from_request(request) if asked else site.language
+    return _fresh(render(request, "chat/page.html", {"site": site, "language": language}))
 
 
 @require_safe

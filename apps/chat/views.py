@@ -24,7 +24,7 @@ POLL_MS, QUIET_POLL_MS = 2_000, 8_000
 """When a widget without a socket asks again: after news, and after none."""
 
 
-@for_site(methods="GET", limit="chat_address")
+@for_site(methods="GET", limit="chat_address", tells=True)  # "not here" differs from a server that is away
 def config(request: HttpRequest, site: ChatSite) -> JsonResponse:
     """How the site's chat looks and greets; needed before anybody writes."""
     return JsonResponse(config_of(site))

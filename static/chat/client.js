@@ -336,7 +336,7 @@ export class Client {
   }
 
   writes(on) {
-    this.link.send({ type: "typing", on });
+    if (!this.link.send({ type: "typing", on }) && this.polled) this.api.call("typing", { on }).catch(() => {});
   }
 
   // ---- polling, while sockets fail ----

@@ -92,8 +92,11 @@
     done: (one) => { setTimeout(() => Desk.write.insert(one.text)); return ""; },
   });
 
-  // Begins with what the customer asked last.
-  const lastQuestion = () => [...state.events.values()].filter((event) => event.author === "customer" && event.text).sort((a, b) => b.seq - a.seq)[0]?.text.slice(0, 120) || "";
+  // Begins with what the customer asked last; "skip" and "thanks" ask nothing.
+  const lastQuestion = () => {
+    const said = [...state.events.values()].filter((event) => event.author === "customer" && event.kind === "message" && event.text).sort((a, b) => b.seq - a.seq);
+    return (said.find((event) => event.text.trim().split(/\s+/).length > 2) || said[0])?.text.slice(0, 120) || "";
+  };
   const articles = () => pick({
     title: "Articles", placeholder: "What the customer asks", ok: Desk.write?.canReply() ? "Add to the reply" : "Open", query: lastQuestion(), slow: true,
     find: async (query) => (query ? (await ask(`articles/?q=${encodeURIComponent(query)}`)).articles : []).map((one) => ({ ...one, node: () => [el("span.desk-pick__main", {}, el("strong", {}, one.title), el("small", {}, one.excerpt), el("small.muted", {}, one.updated ? `Updated ${one.updated}` : "")), one.internal ? badge("warn", "Staff only", "lock") : ""] })),

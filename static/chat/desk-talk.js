@@ -89,7 +89,7 @@
         may.has("resolve") ? button("resolve", "Resolve", "check", "e") : "",
         may.has("assign") ? button("assign", "Assign", "users", "a") : "",
         may.has("transfer") ? button("give", "Give on", "send", "g") : "",
-        head.flag_url ? el("a.btn.btn--small.desk-flag", { href: head.flag_url, "data-do": "flag" }, icon("flag"), el("span", {}, "Flag risk"), " ", el("kbd", {}, "f")) : ""));
+        head.flag_url ? el("a.btn.btn--small.desk-flag", { href: head.flag_url, target: "_blank", rel: "noopener", "data-do": "flag" }, icon("flag"), el("span", {}, "Flag risk"), " ", el("kbd", {}, "f")) : ""));
     if (focus) headBox.querySelector(`[data-do=${focus}]`)?.focus({ preventScroll: true });
   };
 

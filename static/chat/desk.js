@@ -60,7 +60,7 @@
     articles: () => state.head && Desk.pick.articles(),
     reply: () => state.head && Desk.write?.focus("reply"),
     note: () => may("note") && Desk.write?.focus("note"),
-    flag: () => state.head?.flag_url && location.assign(state.head.flag_url),
+    flag: () => state.head?.flag_url && window.open(state.head.flag_url, "_blank", "noopener"),
     search: () => Desk.lists.search.focus(),
   };
   const KEYS = { "?": "help", t: "take", r: "reply", n: "note", a: "assign", g: "give", f: "flag", e: "resolve", o: "reopen", h: "rate", c: "canned", s: "articles", i: "side", u: "close", "/": "search" };

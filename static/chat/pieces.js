@@ -1,6 +1,11 @@
-// What stands in the conversation: words, cards, choices, files and small forms. `view` is the View they stand in.
+// The parts of the panel: words, cards, choices, files, small forms, and where the visitor writes. `view` is the View they
+// stand in.
 
 import { h, icon, linked } from "./dom.js";
+import { uuid } from "./keep.js";
+import { backoff, pause } from "./wires.js";
+
+const ASKED = ["email", "phone", "code"]; // what the bot may ask for and keeps out of the conversation
 
 /** Who an event is from, as the visitor calls them. */
 export function nameOf(event, words) {
@@ -25,7 +30,7 @@ export function message(event, view, { first, asked }) {
       first && !own && h("p", { class: "who", "aria-hidden": "true" }, who),
       event.text && event.text !== (data.file || {}).name && h("div", { class: "bubble", dir: "auto" }, linked(event.text)),
       data.file && file(data.file, view),
-      (data.articles || []).map((article) => card(article, words)),
+      (data.articles || []).map((article) => card(article, words, plain(event.text))),
       own && (data.masked || []).length > 0 && masked(data.masked, words, asked),
       h("p", { class: "state" }),
     ),
@@ -39,17 +44,23 @@ export function initials(name) {
 }
 
 function masked(kinds, words, asked) {
+  const used = asked && kinds.every(({ kind }) => ASKED.includes(kind)); // a password was never asked for
   const names = kinds.map(({ kind }) => words.say(`masked.${kind}`));
   const what = new Intl.ListFormat(words.language).format(names);
-  return h("p", { class: "masked" }, icon("shield"), h("span", {}, words.say(asked ? "masked_asked" : "masked", { what })));
+  return h("p", { class: "masked" }, icon("shield"), h("span", {}, words.say(used ? "masked_asked" : "masked", { what })));
 }
 
-function card(article, words) {
+const plain = (text) => (text || "").replace(/\s+/g, " ").trim();
+
+/** An article; its beginning is left out where the words above it, `said`, are the same. */
+function card(article, words, said) {
+  const excerpt = plain(article.excerpt);
+  const again = excerpt && said.includes(excerpt.replace(/\u2026$/, ""));
   const web = /^https?:\/\//.test(article.url || "");
   const body = [
     h("span", { class: "card-kind" }, icon("article"), words.say("article")),
     h("span", { class: "card-title", dir: "auto" }, article.title),
-    article.excerpt && h("span", { class: "card-text", dir: "auto" }, article.excerpt),
+    excerpt && !again && h("span", { class: "card-text", dir: "auto" }, excerpt),
     article.updated && h("span", { class: "card-date" }, words.say("updated", { date: words.dateOf(article.updated) })),
   ];
   if (!web) return h("div", { class: "card" }, body);
@@ -230,4 +241,141 @@ export function menu(view) {
     item("mail", "transcript", () => view.sheet(transcript(view))),
     view.status.state !== "resolved" && item("end", "end", () => view.sheet(ending(view))),
   );
+}
+
+// ---- where the visitor writes: the text, the button, files ----
+
+const TELL = 3_000; // ms between two notes that somebody types
+const ACCEPT = ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"];
+const MOST_BYTES = 10 * 1_048_576;
+
+export class Composer {
+  constructor(view) {
+    this.view = view;
+    const { words } = view;
+    const say = (key) => words.say(key);
+    this.text = h("textarea", {
+      rows: "1",
+      dir: "auto",
+      maxlength: "4000",
+      placeholder: say("write"),
+      "aria-label": say("write"),
+      autocomplete: "off",
+      enterkeyhint: "send",
+      oninput: () => this.typed(),
+      onkeydown: (event) => this.key(event),
+      onblur: () => this.writes(false),
+      onpaste: (event) => this.files(event.clipboardData.files, event),
+    });
+    this.picker = h("input", { type: "file", class: "unseen", tabindex: "-1", "aria-hidden": "true", multiple: true, onchange: () => this.files(this.picker.files) });
+    this.attach = h("button", { type: "button", class: "round", "aria-label": say("attach"), onclick: () => this.picker.click() }, icon("attach"));
+    this.button = h("button", { class: "round solid", "aria-label": say("send") }, icon("send"));
+    this.node = h(
+      "form",
+      { class: "composer", onsubmit: (event) => this.send(event) },
+      h("div", { class: "box" }, this.attach, this.picker, this.text, this.button),
+      h("p", { class: "privacy" }, say("privacy")),
+    );
+    this.text.value = view.client.keep.draft;
+    this.node.addEventListener("dragover", (event) => event.preventDefault());
+    this.node.addEventListener("drop", (event) => this.files(event.dataTransfer.files, event));
+    this.grow();
+  }
+
+  /** What the bot asks for, if it is one detail: the field says so, and the telephone shows the fitting keys. */
+  asks(form) {
+    const field = (form && form.field) || "";
+    if (this.asked === field) return;
+    this.asked = field;
+    const label = field ? form.label : this.view.words.say("write");
+    const code = field === "code";
+    const facts = { placeholder: label, "aria-label": label, inputmode: code ? "numeric" : field === "contact" ? "email" : "text", autocomplete: code ? "one-time-code" : field === "contact" ? "email" : "off" };
+    for (const [name, value] of Object.entries(facts)) this.text.setAttribute(name, value);
+  }
+
+  focus() {
+    this.text.focus();
+  }
+
+  enable(on) {
+    this.text.disabled = this.attach.disabled = this.button.disabled = !on;
+  }
+
+  key(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    this.send(event);
+  }
+
+  send(event) {
+    event.preventDefault();
+    const text = this.text.value.trim();
+    if (!text) return;
+    this.text.value = "";
+    this.view.client.keep.draft = "";
+    this.writes(false);
+    this.grow();
+    this.view.client.say(text);
+    this.view.toEnd();
+  }
+
+  typed() {
+    this.grow();
+    this.view.client.keep.draft = this.text.value;
+    this.writes(Boolean(this.text.value.trim()));
+  }
+
+  /** Tell the other side, and not more often than they need. */
+  writes(on) {
+    const now = Date.now();
+    if (on && now - (this.toldAt || 0) < TELL) return;
+    if (!on && !this.toldAt) return;
+    this.toldAt = on ? now : 0;
+    this.view.client.writes(on);
+  }
+
+  grow() {
+    this.text.rows = 1;
+    const line = parseFloat(getComputedStyle(this.text).lineHeight) || 21;
+    this.text.rows = Math.min(6, Math.max(1, Math.round((this.text.scrollHeight - 16) / line) || 1));
+  }
+
+  files(list, event) {
+    const files = [...list];
+    if (!files.length) return;
+    if (event) event.preventDefault();
+    this.picker.value = "";
+    for (const file of files.slice(0, 5)) this.upload(file);
+  }
+
+  /** Sent again under the same id if the way was bad, which stores it once. */
+  async deliver(form, tries = 0) {
+    try {
+      return await this.view.client.ask("files", form, { patience: 120_000 });
+    } catch (error) {
+      if (!error.passing || error.status === 429 || tries > 3) throw error;
+      await pause(backoff(tries + 1));
+      return this.deliver(form, tries + 1);
+    }
+  }
+
+  async upload(file) {
+    const { view } = this;
+    const { config } = view.client;
+    const most = config.max_bytes || MOST_BYTES;
+    if (file.size > most) return view.tell("too_large", { name: file.name, size: view.words.size(most) });
+    const accept = config.accept || ACCEPT;
+    if (file.type && !file.type.startsWith("text/") && !accept.includes(file.type)) return view.tell("wrong_type", { name: file.name });
+    view.tell("uploading", { name: file.name });
+    const form = new FormData();
+    form.append("client_msg_id", uuid());
+    form.append("file", file, file.name);
+    try {
+      const stored = await this.deliver(form);
+      view.client.landed(stored.client_msg_id, stored.event);
+      view.toast.textContent = "";
+    } catch (error) {
+      view.tell(error.status === 415 || error.code === "wrong_type" ? "wrong_type" : "upload_failed", { name: file.name });
+    }
+    return undefined;
+  }
 }

@@ -8,25 +8,16 @@ import { Words, choose, direction } from "./words.js";
 
 const BASE = import.meta.url;
 
-const TRIES = 6;
-
-/**
- * The site's public settings; null where this page may not have a chat. Browsers do not tell a page that may not from a
- * server that is away, so a page that never had the chat asks a few times before it shows a button.
- */
-async function settings(server, site, known) {
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    try {
-      const answer = await fetch(`${server}/chat/${site}/config`, { credentials: "omit" });
-      if (answer.ok) return await answer.json();
-      if (answer.status === 403 || answer.status === 404) return null;
-    } catch {
-      if (!tries) console.warn(`Riskdesk chat: no answer, or the site "${site}" does not allow ${location.origin}.`);
-    }
-    if (known) return {}; // what is written is kept until the server is back
-    await pause(backoff(tries + 2));
+/** The site's public settings; null where this page may not have a chat, nothing while the server is away. */
+async function settings(server, site) {
+  try {
+    const answer = await fetch(`${server}/chat/${site}/config`, { credentials: "omit", signal: AbortSignal.timeout(8_000) });
+    if (answer.ok) return await answer.json();
+    if (answer.status === 403 || answer.status === 404) return null;
+  } catch {
+    // The button is shown all the same: what is written is kept until the server is back.
   }
-  return null;
+  return undefined;
 }
 
 async function look() {
@@ -36,17 +27,15 @@ async function look() {
   return sheet;
 }
 
-/** The page's side of the chat (identify, open, close, forget), or null where there is none. */
+/** The page's side of the chat (identify, open, close, forget), or nothing where there is none. */
 export async function start(options, script) {
   const { server, site } = options;
   let view = null; // the client has news before there is a view
   const keep = new Keep(site, server, (name) => view && view.elsewhere(name));
-  const [config, sheet] = await Promise.all([settings(server, site, keep.get("session")), look()]);
-  if (!config) {
-    console.warn(`Riskdesk chat: there is no site "${site}" for this page.`);
-    return null;
-  }
-  const wished = [options.language, document.documentElement.lang, ...navigator.languages, config.language];
+  const missing = () => console.warn(`Riskdesk chat: there is no site "${site}", or it does not allow ${location.origin}.`);
+  const [config, sheet] = await Promise.all([settings(server, site), look()]);
+  if (config === null) return missing();
+  const wished = [options.language, document.documentElement.lang, ...navigator.languages, (config || {}).language];
   const language = choose(wished);
   const words = await Words.of(language, BASE);
 
@@ -56,6 +45,18 @@ export async function start(options, script) {
   if (options.mode === "page") script.after(host);
   else document.body.append(host);
   view = new View(host, { client, words, sheet, options: { ...options, dir: options.dir || direction(language) } });
+  const later = async (tries) => {
+    await pause(backoff(tries));
+    const found = await settings(server, site);
+    if (found === undefined) return later(tries + 1);
+    client.config = { ...client.config, ...found };
+    client.change("config");
+    if (found) return undefined;
+    client.leave();
+    host.remove();
+    return missing();
+  };
+  if (!config) later(2);
   return {
     identify: (identity) => client.identify(identity),
     open: () => view.open(),

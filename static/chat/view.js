@@ -1,8 +1,7 @@
 // <riskdesk-chat>: the button and the panel, in a shadow root of its own.
 
-import { Composer } from "./composer.js";
 import { h, icon, inkOn } from "./dom.js";
-import { choices, day, initials, menu, message, nameOf, note, rating, settle } from "./pieces.js";
+import { Composer, choices, day, initials, menu, message, nameOf, note, rating, settle } from "./pieces.js";
 
 const NAME = "riskdesk-chat";
 const TOGETHER = 5 * 60_000; // messages of one author within this stand together
@@ -224,7 +223,7 @@ export class View {
     this.drawList();
     this.drawTyping();
     this.drawBadge();
-    if (stays) this.toEnd();
+    if (stays) this.follow();
     if (this.client.loaded) setTimeout(() => this.scroll.setAttribute("aria-live", "polite"), 500);
     this.seen();
   }
@@ -234,7 +233,7 @@ export class View {
     const person = status.state === "person";
     this.title.textContent = client.config.name || words.say("chat");
     const name = status.assignee_name || words.say("agent");
-    const key = { person: "with_person", waiting: "looking", resolved: "ended" }[status.state];
+    const key = { person: "with_person", waiting: status.open === false ? "left" : "looking", resolved: "ended" }[status.state];
     const bot = client.config.has_bot !== false;
     this.who.textContent = words.say(key || (bot ? "automated" : "team"), { name });
     const face = person ? initials(name) : status.state === "waiting" ? "clock" : bot ? "bot" : "chat";
@@ -250,7 +249,7 @@ export class View {
     const troubled = client.refused ? "refused" : way === "offline" || way === "polling" ? way : way === "connecting" && client.begun && client.link.tries > 0 ? "connecting" : "";
     this.banner.hidden = !troubled;
     const known = `error.${(client.refused || {}).code}`;
-    const text = troubled ? words.say(words.has(known) ? known : troubled) : "";
+    const text = troubled ? words.say(words.has(known) ? known : way === "offline" && navigator.onLine ? "away" : troubled) : "";
     if (this.banner.textContent !== text) this.banner.textContent = text;
     this.frame.dataset.way = troubled || (client.link.ready ? "socket" : "idle");
     this.composer.enable(!client.refused);
@@ -300,8 +299,9 @@ export class View {
     else if (!list.some((event) => event.author === "customer") && !pending.length && quick && quick.length && status.state !== "resolved") {
       wanted.push({ key: "quick", mark: quick.join(), make: () => choices(quick.map((label) => ({ label, send: label })), this) });
     }
-    const fresh = list.some((event) => event.seq > (this.drawn || 0) && event.author !== "customer");
+    const fresh = list.find((event) => event.seq > (this.drawn || 0) && event.author !== "customer");
     settle(this.list, wanted);
+    this.unread = (this.drawn && fresh && this.list.querySelector(`[data-key="e${fresh.seq}"]`)) || this.unread;
     if (fresh && this.drawn && !this.atEnd()) this.jump.hidden = false;
     this.drawn = client.cursor;
     this.drawRating(list);
@@ -374,6 +374,15 @@ export class View {
 
   scrolled() {
     if (this.atEnd()) this.jump.hidden = true;
+  }
+
+  /** Stay at the end, but never past the beginning of an answer that is taller than what can be seen. */
+  follow() {
+    const { unread } = this;
+    this.toEnd();
+    this.unread = null;
+    const above = unread ? this.scroll.getBoundingClientRect().top - unread.getBoundingClientRect().top : 0;
+    if (above > 0) this.scroll.scrollTop -= above + 8;
   }
 
   toEnd() {

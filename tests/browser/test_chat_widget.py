@@ -371,3 +371,28 @@ def test_is_not_there_on_pages_of_other_origins(visit: Visit, site: str) -> None
         shopper.visit()
 
     assert shopper.page.locator("riskdesk-chat").count() == 0
+
+
+def test_a_first_visitor_is_told_that_the_chat_is_away(visit: Visit) -> None:
+    shopper = visit()
+    shopper.cut = True
+    shopper.context.route(re.compile("/chat/[^/]+/(config|session|events)"), lambda route: route.abort())
+    shopper.opens()
+    shopper.sees("The chat is away")
+    shopper.says("Is somebody there?")
+
+    shopper.context.unroute_all()
+    shopper.cut = False
+    shopper.sees("Hello!")
+    shopper.sees("Sent")
+    assert Conversation.objects.get().events.filter(author="customer").count() == 1
+
+
+def test_polling_tells_that_the_visitor_types(visit: Visit, site: str) -> None:
+    shopper = visit()
+    shopper.cut = True
+    shopper.opens()
+    shopper.goes("polling")
+    with shopper.page.expect_request("**/typing") as told:
+        shopper.page.locator(".box textarea").press_sequentially("Hm")
+    assert told.value.post_data_json == {"on": True}

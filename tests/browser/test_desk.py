@@ -201,13 +201,15 @@ def test_of_two_who_take_it_the_second_is_told(
 
 def test_a_risk_is_flagged_in_two_clicks(desk: Callable[..., Desk], ada: User, talk: Conversation) -> None:
     one = opened(desk, ada, talk)
-    one.page.click("[data-do=flag]")
-    one.page.wait_for_url("**/raise/**")
-    assert "Order #1042 is late." in one.page.content()
-    one.page.click("form[data-once] [type=submit]")
-    one.page.wait_for_url("**/riskflag/*/change/")
+    with one.page.context.expect_page() as opening:  # a page of its own: what was being written here stays
+        one.page.click("[data-do=flag]")
+    form = opening.value
+    form.wait_for_url("**/raise/**")
+    assert "Order #1042 is late." in form.content()
+    form.click("form[data-once] [type=submit]")
+    form.wait_for_url("**/riskflag/*/change/")
     assert RiskFlag.objects.get().source == f"conversation:{talk.pk}"
-    one.open(at(talk))
+    form.close()
     expect(log(one)).to_contain_text("Raised a risk flag")
     expect(one.page.locator("#desk-side")).to_contain_text("Risk flags")
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import settings as configured
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.test import Client
@@ -379,7 +380,7 @@ def test_articles_go_along_unless_they_are_for_staff(client: Client, ada: User, 
             VersionFactory.create(article=ArticleFactory.create(slug=slug, audience=audience), title=title, body=body)
         )
         for slug, audience, title, body in (
-            ("parcel", "public", "Where is my parcel?", "Follow it with the number."),
+            ("parcel", "public", "Where is my parcel?", "Follow it with **the number**."),
             ("limits", "internal", "Goodwill for a late parcel", "Up to 100 EUR."),
         )
     )
@@ -394,6 +395,8 @@ def test_articles_go_along_unless_they_are_for_staff(client: Client, ada: User, 
     sent = talk.events.filter(author="agent").latest("seq").data["articles"]
     assert [one["title"] for one in sent] == ["Where is my parcel?"]
     assert "internal" not in sent[0]
+    assert sent[0]["excerpt"] == "Follow it with the number."
+    assert sent[0]["url"] == f"{configured.SITE_URL}/help/articles/parcel/", "the customer's page is on another server"
 
 
 def test_orders_and_subscriptions_stand_beside(client: Client, ada: User, scope: Scope) -> None:

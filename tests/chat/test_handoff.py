@@ -10,6 +10,7 @@ from django.core.cache import cache
 from apps.chat import conversations
 from apps.chat.bot import handing, intake, signals
 from apps.chat.bot.handing import hand_off
+from apps.chat.bot.summary import beside_fields
 from apps.chat.models import BotTurn, Conversation, Dialogue, Event, Handoff, HandoffRating
 from apps.core.roles import Role
 from apps.escalation.models import Category, Member, Team, Ticket, TicketMessage
@@ -66,7 +67,8 @@ def test_it_is_in_the_queue_at_once_with_what_is_known(crew: Team, refunds: Cate
     assert handoff.missing == ["requester_contact"]
     assert "Why: The customer asked for a person." in handoff.summary
     assert "Order: 4711" in handoff.summary
-    assert "Customer: I want a refund for order #4711" in handoff.summary
+    beside = beside_fields(handoff.summary, handoff.reason, handoff.fields)
+    assert beside == "Customer: Let me talk to a human", "what it is about stands among the fields"
     assert talk.row.events.filter(kind="handoff").count() == 1
     assert talk.row.subject == "I want a refund for order #4711, the lamp is broken."
 

@@ -426,3 +426,9 @@ class TestSubscriptions:
         assert proof.subject(site, "subscription", str(plan.pk), "eve@example.com") is None
         assert proof.subject(site, "subscription", str(plan.pk)[:7], ADDRESS) is None
         assert proof.subject(site, "subscription", "%", ADDRESS) is None
+
+
+def test_who_proved_an_order_is_not_asked_how_to_be_reached(talk: Talk, order: Order) -> None:
+    proven(talk)
+    talk.ask("Let me talk to a human")
+    assert Handoff.objects.get().fields["requester_contact"] == ADDRESS

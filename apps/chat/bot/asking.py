@@ -240,7 +240,7 @@ def of_handoff(heard: Heard) -> Reply:
     if value or _skips(text) or dialogue.tries + 1 >= TRIES:
         return Reply("", Outcome.ASKED, action="ask_field", effects=(_taken(field, value),))
     words = _("I did not recognise that.") + " " + intake.question(field)
-    return Reply(words, Outcome.ASKED, {"form": {"field": field, "label": intake.label(field)}}, effects=(_tried,))
+    return Reply(words, Outcome.ASKED, handing.form(field), effects=(_tried,))
 
 
 def _skips(text: str) -> bool:

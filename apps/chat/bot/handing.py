@@ -112,7 +112,7 @@ def _tell(
     lines = [opening(handoff.reason), _comes(here)]
     if missing:
         lines.append(intake.question(missing[0]))
-    speak(conversation, " ".join(line for line in lines if line), now, _form(missing[0]) if missing else {})
+    speak(conversation, " ".join(line for line in lines if line), now, form(missing[0]) if missing else {})
     if missing:
         ask(conversation, missing[0], now)
         return
@@ -167,7 +167,8 @@ def ask(conversation: Conversation, field: str, now: datetime, tries: int = 0) -
     )  # fmt: skip
 
 
-def _form(field: str) -> dict[str, Any]:
+def form(field: str) -> dict[str, Any]:
+    """What a message carries that asks for a field: its name, and the choice to pass it over."""
     skip = _("Skip")
     return {"form": {"field": field, "label": intake.label(field)}, "choices": choices((skip, skip))}
 
@@ -192,7 +193,7 @@ def answered(conversation: Conversation, field: str, value: str, now: datetime) 
     left = [name for name in handoff.missing if name not in asked]
     with translation.override(base(conversation.language)):
         if left:
-            speak(conversation, _("Thank you.") + " " + intake.question(left[0]), now, _form(left[0]))
+            speak(conversation, _("Thank you.") + " " + intake.question(left[0]), now, form(left[0]))
             ask(conversation, left[0], now)
             Dialogue.objects.filter(conversation=conversation).update(known={"asked": sorted(asked)})
         else:

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from apps.chat.bot import wishes
+from apps.chat.bot.lookup import orders
 from apps.chat.models import Conversation, Event, HandoffRating, Verification
 from apps.escalation.models import Category
 
@@ -80,15 +81,17 @@ def known(conversation: Conversation, messages: list[str]) -> dict[str, str]:
     for text in messages:
         if order := order_number(text):
             found["order_reference"] = order
-    if "order_reference" not in found and _proven(conversation):
-        found["order_reference"] = _("the one proven in this chat")
+    if proof := _proven(conversation):
+        found.setdefault("order_reference", _("the one proven in this chat"))
+        # Who typed the code reads that mailbox, so it reaches them.
+        found["requester_contact"] = found["requester_contact"] or orders.address_of(proof.subject_id or 0)
     found["summary"] = about(messages)
     return {field: value[: LONGEST[field]] for field, value in found.items() if value}
 
 
-def _proven(conversation: Conversation) -> bool:
+def _proven(conversation: Conversation) -> Verification | None:
     proofs = Verification.objects.filter(conversation=conversation, context=conversation.context, matter="order")
-    return bool(proofs.filter(passed_at__isnull=False).exists())
+    return proofs.filter(passed_at__isnull=False).order_by("-passed_at").first()
 
 
 def about(messages: list[str]) -> str:

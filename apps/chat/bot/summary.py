@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from apps.chat.bot import wishes
 from apps.chat.models import BotTurn, Conversation, Event, Handoff, Verification
 
 QUOTED = 3
@@ -20,9 +21,23 @@ def summary_of(conversation: Conversation, reason: str, known: Mapping[str, str]
     lines += [f"{label}: {known[name]}" for name, label in _LABELS.items() if known.get(name)]
     said = Event.objects.filter(conversation=conversation, author="customer", kind="message").order_by("-seq")
     last = [" ".join(text.split())[:200] for text in said.values_list("text", flat=True)[:QUOTED]]
-    lines += [f"Customer: {text}" for text in reversed(last) if text]
+    about = " ".join(known.get("summary", "").split())
+    lines += [f"Customer: {text}" for text in reversed(last) if text and text not in about and not _says_nothing(text)]
     lines += _done(conversation)
     return "\n".join(lines)[:4_000]
+
+
+def beside_fields(summary: str, reason: str, known: Mapping[str, str]) -> str:
+    """What a summary tells beside the reason and the fields, for a page that shows these by themselves."""
+    said = f"{summary}\n".replace(f"Why: {Handoff.Reason(reason).label}.\n", "", 1)
+    for name, label in _LABELS.items():
+        said = said.replace(f"{label}: {known[name]}\n", "", 1) if known.get(name) else said
+    return said.strip()
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether somebody who knows the reason learns nothing from a message."""
+    return len(text.split()) <= 2 and any(wishes.is_whole(kind, text) for kind in ("skip", "greeting", "thanks", "bye"))
 
 
 def _done(conversation: Conversation) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 
@@ -31,7 +32,7 @@ def canned(conversation: Conversation, user: User, query: str) -> list[dict[str,
     for word in query.split()[:5]:
         rows = rows.filter(Q(title__icontains=word) | Q(body__icontains=word))
     values = {
-        "requester": conversation.visitor.name or "there",
+        "requester": conversation.visitor.name or "customer",
         "ticket": conversation.ticket.number if conversation.ticket else "your request",
         "agent": user.get_full_name() or user.get_username(),
         "subject": conversation.subject,
@@ -62,11 +63,15 @@ def cards(ids: list[Any]) -> list[dict[str, Any]]:
     """Articles by the ids of their versions as cards that stand beside an answer; only what customers may read."""
     keys = [key for key in (whole(str(one)) for one in ids[:3]) if key is not None]
     found = _published().filter(article__audience="public").in_bulk(keys)
-    return [
-        {key: value for key, value in _article(found[pk], "").items() if key != "internal"}
-        for pk in keys
-        if pk in found
-    ]
+    return [_card(found[pk]) for pk in keys if pk in found]
+
+
+def _card(version: ArticleVersion) -> dict[str, Any]:
+    """For customers, whose page is on another server: a whole address, and words without marks."""
+    first = Passage.objects.filter(version=version, kind=Passage.Kind.BODY).order_by("position").first()
+    card = _article(version, first.text if first else version.title)
+    del card["internal"]
+    return card | {"url": f"{settings.SITE_URL}{card['url']}"}
 
 
 def people(conversation: Conversation, user: User) -> dict[str, Any]:

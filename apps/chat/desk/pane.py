@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.chat import live, readings
 from apps.chat.binding import OPEN, TALK, State
+from apps.chat.bot.summary import beside_fields
 from apps.chat.desk.lists import shown_person
 from apps.chat.handoff_ratings import MISSING, RATE
 from apps.chat.models import Conversation, Handoff
@@ -121,7 +122,7 @@ def _handoff(conversation: Conversation, user: User) -> dict[str, Any] | None:
     return {
         "id": found.pk,
         "reason": found.get_reason_display(),
-        "summary": found.summary,
+        "summary": beside_fields(found.summary, found.reason, found.fields),
         "category": found.category.name if found.category else "",
         "fields": [[MISSING.get(key) or _words(key), str(value)] for key, value in found.fields.items() if value],
         "missing": [MISSING.get(key) or _words(key) for key in found.missing],
