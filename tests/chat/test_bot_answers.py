@@ -36,6 +36,13 @@ def test_an_answer_comes_with_its_source_and_its_facts(talk: Talk) -> None:
     assert turn.asked_id == AskedQuestion.objects.get().pk
 
 
+def test_an_article_that_is_a_picture_alone_is_not_answered_by_silence(talk: Talk) -> None:
+    title = "How do I read the size chart?"
+    passages.index([published(VersionFactory.create(title=title, body="![](/help/pictures/chart.png)")).article_id])
+    assert talk.ask(title) == title
+    assert talk.last.data["articles"][0]["title"] == title
+
+
 def test_not_sure_once_offers_a_person_and_twice_brings_one(talk: Talk) -> None:
     first = talk.ask("What is the capital of France?")
     assert "not sure" in first

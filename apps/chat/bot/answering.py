@@ -63,6 +63,7 @@ def _answer(found: Answer, words: str) -> Reply:
         "articles": [card(hit) for hit in found.hits],
         "choices": [*helped, *smalltalk.person_choice()],
     }
+    words = words or found.hits[0].title  # an article may be a picture alone, and nobody is answered by silence
     return Reply(_cut(words, LONGEST), BotTurn.Outcome.ANSWERED, data, asked=found.asked)
 
 
@@ -108,7 +109,7 @@ def article(version: int, heard: Heard) -> Reply:
     if row is None:
         return missed(heard, None)
     parts = Passage.objects.filter(version=row, kind=Passage.Kind.BODY).order_by("position")
-    words = "\n\n".join(parts.values_list("text", flat=True)) or row.title
+    words = "\n\n".join(parts.values_list("text", flat=True))
     hit = Hit(row.article_id, row.pk, row.article.slug, row.title, "", words, row.published_at, 1.0)
     return _answer(Answer(Outcome.ANSWER, (hit,), 1.0, 0, ""), words)
 
