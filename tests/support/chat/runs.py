@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from apps.chat.models import ChatSite, Event
@@ -95,7 +95,7 @@ class Run:
         outcome.wrong += wrong_with(tabs, total)
         outcome.messages, outcome.seconds = messages, loop.time() - began
         outcome.connects, outcome.polls = sum(tab.connects for tab in tabs), sum(tab.polls for tab in tabs)
-        stored = await asyncio.to_thread(self._stored)
+        stored = await self._asked_until_it_answers()
         outcome.wrong += wrong_with_stored(tabs, stored, messages)
         return outcome
 
@@ -110,6 +110,14 @@ class Run:
                             break
                     await asyncio.sleep(0.05)
         return max(tab.have for tab in tabs)
+
+    async def _asked_until_it_answers(self) -> list[tuple[int, str | None, str]]:
+        """What is stored; the database may be away just now."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._stored)
+            except (OperationalError, InterfaceError):
+                await asyncio.sleep(0.2)
 
     def _stored(self) -> list[tuple[int, str | None, str]]:
         try:
