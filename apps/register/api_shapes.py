@@ -92,12 +92,13 @@ class AcceptanceSerializer(serializers.ModelSerializer):
 
 
 class VerifiedSerializer(serializers.Serializer):
-    """How many of a risk's mitigations are verified how."""
+    """How many of a risk's mitigations are verified how; each counts once."""
 
-    machine = serializers.IntegerField()
-    person = serializers.IntegerField()
-    nobody = serializers.IntegerField()
-    failing = serializers.IntegerField(help_text="Controls that fail or could not be checked.")
+    machine = serializers.IntegerField(help_text="Verified by a check.")
+    person = serializers.IntegerField(help_text="Verified by a person's word alone.")
+    failing = serializers.IntegerField(help_text="Not verified, for one of their controls fails.")
+    nobody = serializers.IntegerField(help_text="Not verified, for no control says anything.")
+    controls = serializers.IntegerField(help_text="Controls that fail or could not be checked.")
 
 
 class RiskDetailSerializer(RiskSerializer):

@@ -31,7 +31,7 @@ from apps.register.rights import LOG, Actor, demand, kept, may_attest, may_with_
 ADD = "register.add_control"
 CHANGE = "register.change_control"
 EDITABLE = ("title", "description", "check_slug", "kind", "every_days", "owner_role", "owner", "active")
-MACHINE, PERSON, NOBODY = "machine", "person", "nobody"
+MACHINE, PERSON, FAILING, NOBODY = "machine", "person", "failing", "nobody"
 Kind = Control.Kind
 LONGEST_DAYS = 3660
 
@@ -235,8 +235,13 @@ class Word:
 
     @property
     def verifies(self) -> bool:
-        """Whether somebody or something looked; an error is none."""
-        return self.outcome in Attestation.Outcome.values
+        """Whether somebody or something looked and found it in place, if only partly."""
+        return self.outcome in (Attestation.Outcome.IN_PLACE, Attestation.Outcome.PARTLY)
+
+    @property
+    def fails(self) -> bool:
+        """Whether somebody or something looked and found it missing; a check that could not look says neither."""
+        return self.outcome == Attestation.Outcome.MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +253,11 @@ class Line:
 
     @property
     def by(self) -> str:
-        """How it is verified: by machine, by a person, or not at all."""
+        """How it is verified: by machine, by a person, or not at all. One control that fails and it is none of these:
+        what is shown not to hold is not verified by what else was looked at.
+        """
+        if any(one.fails for one in self.controls):
+            return FAILING
         kinds = {one.control.kind for one in self.controls if one.verifies}
         if Kind.CHECKED in kinds:
             return MACHINE
@@ -260,18 +269,20 @@ class Verified:
     """How many of a risk's mitigations are verified how; dropped ones do not count.
 
     Attributes:
-        failing: controls that say that they fail, or that could not be checked.
+        failing: mitigations of which a control says that it fails.
+        controls: how many controls fail, or could not be checked.
     """
 
     lines: tuple[Line, ...]
     machine: int
     person: int
-    nobody: int
     failing: int
+    nobody: int
+    controls: int
 
     @property
     def total(self) -> int:
-        return self.machine + self.person + self.nobody
+        return self.machine + self.person + self.failing + self.nobody
 
 
 def words_of(controls: Sequence[Control], now: datetime) -> dict[int, Word]:
@@ -308,8 +319,9 @@ def verify(mitigations: Iterable[Mitigation], *, now: datetime) -> Verified:
     lines = tuple(Line(row, tuple(words[one.pk] for one in row.controls.all() if one.pk in words)) for row in rows)
     counted = [line for line in lines if line.mitigation.status != Mitigation.Status.DROPPED]
     by = [line.by for line in counted]
-    failing = {one.control.pk for line in counted for one in line.controls if one.outcome in ("fail", "error")}
-    return Verified(lines, by.count(MACHINE), by.count(PERSON), by.count(NOBODY), len(failing))
+    wrong = {one.control.pk for line in counted for one in line.controls if one.outcome in ("fail", "error")}
+    machine, person, failing, nobody = (by.count(one) for one in (MACHINE, PERSON, FAILING, NOBODY))
+    return Verified(lines, machine, person, failing, nobody, controls=len(wrong))
 
 
 def remind(*, now: datetime) -> int:

@@ -194,19 +194,23 @@ def test_links_follow_the_mitigation() -> None:
 def test_a_risk_tells_how_its_mitigations_are_verified() -> None:
     risk, manager = a_risk(), person(Role.RISK_MANAGER)
     by_machine, by_person, by_nobody, ended, broken = (a_mitigation(risk, title=str(n)) for n in range(5))
+    failing = a_mitigation(risk, title="5")
     a_mitigation(risk, status="dropped")
     by_machine.controls.add(a_checked_control("tls"), a_control())
     attested, late = a_control(), a_control(every_days=1)
     by_person.controls.add(attested, a_checked_control("never-ran"))
     ended.controls.add(late)
     broken.controls.add(a_checked_control("backup"))
-    a_result("tls", "fail")
+    failing.controls.add(a_checked_control("keys"), attested)
+    a_result("tls", "warn")
+    a_result("keys", "fail")
     a_result("backup", "error")
     attest(attested, manager)
     attest(late, manager)
     found = controls.verified(risk, now=NOON + timedelta(days=2))
-    assert (found.total, found.machine, found.person, found.nobody, found.failing) == (5, 1, 1, 3, 2)
-    assert [line.by for line in found.lines] == ["machine", "person", "nobody", "nobody", "nobody", "nobody"]
+    assert (found.total, found.machine, found.person, found.failing, found.nobody) == (6, 1, 1, 1, 3)
+    assert found.controls == 2
+    assert [line.by for line in found.lines] == ["machine", "person", "nobody", "nobody", "nobody", "failing", "nobody"]
     assert found.lines[3].controls[0].words == "The attestation ended on 2026-03-03."
     assert by_nobody.title == "2"
 

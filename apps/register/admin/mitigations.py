@@ -20,7 +20,7 @@ from apps.core.paging import EstimatedPaginator
 from apps.core.templatetags.desk import badge
 from apps.register.admin import mitigation_steps
 from apps.register.admin.shared import DASH, MITIGATION_TONES, Plain, due
-from apps.register.controls import words_of
+from apps.register.controls import verify
 from apps.register.models import Mitigation
 from apps.register.rights import may_with_mitigation
 from apps.register.trail import bundles, trail_of
@@ -98,6 +98,7 @@ class MitigationAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         row: Mitigation = found(self, request, object_id, "risk", "assessment", "owner")
         now = timezone.now()
+        (line,) = verify([row], now=now).lines
         context = {
             **self.admin_site.each_context(request),
             "title": row.title,
@@ -106,7 +107,8 @@ class MitigationAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
             "now": now,
             "tone": MITIGATION_TONES[Mitigation.Status(row.status)],
             "until": self.until(row),
-            "controls": list(words_of(list(row.controls.filter(active=True)), now).values()),
+            "controls": line.controls,
+            "by": line.by,
             "bundles": bundles(trail_of(row)),
             "may_edit": may_with_mitigation(person(request), row, "register.change_mitigation"),
             "media": self.media,

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin import page_of
 from apps.core.facts import label
 from apps.core.templatetags.desk import ago, badge
+from apps.register.controls import FAILING, MACHINE, NOBODY, PERSON
 from apps.register.differences import DAY
 from apps.register.models import Acceptance, Attestation, CheckResult, Incident, MatrixVersion, Mitigation, Rating, Risk
 
@@ -52,6 +53,12 @@ OUTCOMES = {
     CheckResult.Outcome.WARN: ("warn", "Warning"),
     CheckResult.Outcome.FAIL: ("bad", "Fail"),
     CheckResult.Outcome.ERROR: ("bad", "Could not be checked"),
+}
+VERIFIED = {
+    MACHINE: ("ok", "Verified by machine"),
+    PERSON: ("ok", "Verified by a person"),
+    FAILING: ("bad", "Failing"),
+    NOBODY: ("muted", "Not verified"),
 }
 ATTESTED = {
     Attestation.Outcome.IN_PLACE: ("ok", "In place"),

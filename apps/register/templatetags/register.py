@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.core.templatetags.desk import badge
-from apps.register.admin.shared import OUTCOMES, score_badge, when
+from apps.register.admin.shared import OUTCOMES, VERIFIED, score_badge, when
 
 if TYPE_CHECKING:
     from apps.register.admin.heat import Cell, HeatMap
@@ -155,6 +155,12 @@ def _legend(ratings: Sequence[Rating]) -> SafeString:
 def outcome(value: str) -> SafeString:
     """What a check found, or what a person attested, as a badge."""
     return badge(*OUTCOMES.get(value, ("muted", value or "Unknown")))  # type: ignore[call-overload]
+
+
+@register.simple_tag
+def verified_badge(by: str) -> SafeString:
+    """How a mitigation is verified, as a badge."""
+    return badge(*VERIFIED[by])
 
 
 @register.simple_tag
