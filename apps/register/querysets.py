@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Collection
+from datetime import date, datetime
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, CharField, Exists, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
 
 from apps.core.models import User
 from apps.core.scope import in_scope
@@ -78,6 +80,28 @@ class ControlQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: User) -> Self:
         """Controls belong to the whole company."""
         return self if user.is_active else self.none()
+
+    def with_words(self, now: datetime) -> Self:
+        """Each with ``said``: what it says now, as :func:`apps.register.controls.words_of` tells it; empty if nothing."""
+        from apps.register.models import Attestation, CheckResult  # the models are made from this module
+
+        looked = CheckResult.objects.filter(check_slug=OuterRef("check_slug"), latest=True).values("outcome")[:1]
+        words = Attestation.objects.filter(control=OuterRef("pk")).order_by("-pk")
+        word = Case(When(until__gte=now.date(), then=Subquery(words.values("outcome")[:1])), default=Value(""))
+        return self.annotate(until=Subquery(words.values("valid_until")[:1])).annotate(
+            said=Coalesce(
+                Case(When(kind="checked", then=Subquery(looked)), default=word, output_field=CharField()), Value("")
+            )
+        )
+
+    def overdue(self, now: datetime, late_checks: Collection[str]) -> Self:
+        """Those in use that somebody should have attested by now, or whose check should have looked by now.
+
+        Args:
+            late_checks: slugs of the checks that are late, see :func:`apps.register.runs.late_checks`.
+        """
+        attested = Q(kind="attested") & (Q(until=None) | Q(until__lt=now.date()))
+        return self.with_words(now).filter(attested | Q(check_slug__in=late_checks), active=True)
 
 
 class IncidentQuerySet(models.QuerySet[Any]):

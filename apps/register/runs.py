@@ -30,6 +30,8 @@ KEPT_WHOLE = timedelta(days=7)
 """So long every result is kept; then the first of each day, and those that changed the outcome."""
 KEPT = timedelta(days=400)
 ATTEMPTS = 3
+LATE = 2
+"""After so many turns without a look a check is late."""
 EARLY = 0.1
 """Share of its cadence by which a check may come early, so that a late run does not move all that follow it."""
 
@@ -63,12 +65,23 @@ def run_checks(*, now: datetime, slugs: Iterable[str] | None = None, site: Site 
 
 def due_checks(now: datetime) -> list[str]:
     """Slugs of the checks whose turn it is, the longest waiting first; those that are off have none."""
-    newest = CheckVersion.objects.order_by("rule", "-number").distinct("rule")
-    off = {version.rule for version in newest if not version.enabled}
     last = dict(CheckResult.objects.filter(latest=True).values_list("check_slug", "checked_at"))
-    wanted = [one for one in checks if one.slug not in off]
+    wanted = [checks[slug] for slug in enabled_checks()]
     due = [one for one in wanted if one.slug not in last or now - last[one.slug] >= one.every * (1 - EARLY)]
     return [one.slug for one in sorted(due, key=lambda one: (one.slug in last, last.get(one.slug, now)))]
+
+
+def enabled_checks() -> list[str]:
+    """Slugs of the checks that are not switched off."""
+    newest = CheckVersion.objects.order_by("rule", "-number").distinct("rule")
+    off = {version.rule for version in newest if not version.enabled}
+    return [one.slug for one in checks if one.slug not in off]
+
+
+def late_checks(now: datetime) -> list[str]:
+    """Slugs of the checks that never looked, or missed a whole turn; those that are off miss none."""
+    last = dict(CheckResult.objects.filter(latest=True).values_list("check_slug", "checked_at"))
+    return [slug for slug in enabled_checks() if slug not in last or now - last[slug] > checks[slug].every * LATE]
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ ASKS |= {
     "register_control_attest": (("register.view_control", "register.add_attestation"), "get"),
     "register_checkversion_page": (("register.view_checkversion",), "get"),
     "register_checkversion_run": (("register.view_checkversion", "register.add_checkresult"), "post"),
+    "register_checkversion_run_all": (("register.view_checkversion", "register.add_checkresult"), "post"),
     "register_riskassessment_changes": (("register.view_riskassessment",), "get"),
     "register_riskassessment_report": (("register.view_riskassessment",), "get"),
     "register_riskassessment_version": (("register.view_riskassessment",), "get"),

@@ -6,7 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from apps.core.models import Decision
@@ -23,6 +26,11 @@ from tests.register.looking import NOON, SameProcess, look
 pytestmark = pytest.mark.django_db
 LIST, PAGE = "/admin/register/checkversion/", "/admin/register/checkversion/rule/backup-age/"
 RUN = f"{PAGE}run/"
+
+
+@pytest.fixture(autouse=True)
+def nobody_asked_before() -> None:
+    cache.delete("register:round")
 
 
 @pytest.fixture
@@ -119,3 +127,64 @@ def test_tasks_look_by_what_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tasks.run_one_check("backup-age") == "fail"
     assert tasks.thin_check_history() == 0
     assert look("backup-age").outcome == "fail"
+
+
+ALL = f"{LIST}run/"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(tasks.run_one_check, "apply_async", lambda **options: found.extend(options["args"]))
+    return found
+
+
+def test_all_checks_look_when_asked_and_the_page_tells_how_far_they_are(manager: Client, asked: list[str]) -> None:
+    assert "Run all checks now" in manager.get(LIST).text
+    assert manager.post(ALL).status_code == 302
+    assert sorted(asked) == sorted(one.slug for one in checks)
+    page = manager.get(LIST).text
+    assert f"0 of {len(checks)} have looked" in page
+    assert 'data-live="going"' in page
+    run_checks(now=timezone.now(), slugs=["backup-age"], site=SameProcess())
+    assert f"1 of {len(checks)} have looked" in manager.get(LIST).text
+
+
+def test_while_all_look_nobody_asks_again(manager: Client, asked: list[str]) -> None:
+    manager.post(ALL)
+    assert "looking already" in manager.post(ALL, follow=True).text
+    assert len(asked) == len(checks)
+    with time_machine.travel(timezone.now() + timedelta(minutes=11), tick=False):
+        page = manager.get(LIST).text
+        assert "Not finished" in page
+        assert 'data-live=""' in page
+        manager.post(ALL)
+    assert len(asked) == 2 * len(checks)
+
+
+def test_a_check_that_is_off_is_not_waited_for(manager: Client, asked: list[str]) -> None:
+    manager.get(PAGE)
+    manager.post(PAGE, form(enabled=""))
+    manager.post(ALL)
+    assert "backup-age" not in asked
+    assert f"of {len(checks) - 1} have looked" in manager.get(LIST).text
+
+
+def test_a_round_that_nobody_could_be_asked_for_is_not_waited_for(
+    manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**options: Any) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(tasks.run_one_check, "apply_async", broken)
+    assert "queue_unavailable" in manager.post(ALL, follow=True).text
+    assert "have looked" not in manager.get(LIST).text
+
+
+@pytest.mark.parametrize("role", [Role.TEAM_LEAD, Role.AUDITOR, Role.SUPPORT_AGENT])
+def test_who_may_not_run_checks_does_not_run_all(client: Client, role: Role, asked: list[str]) -> None:
+    client.force_login(person(role))
+    assert "Run all checks now" not in client.get(LIST).text
+    assert client.post(ALL).status_code == 403
+    assert client.get(ALL).status_code in (403, 405)
+    assert asked == []

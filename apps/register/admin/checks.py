@@ -19,9 +19,11 @@ from apps.core.asking import person
 from apps.core.facts import evidence
 from apps.core.thresholds import ThresholdForm
 from apps.core.versions_admin import SettingsVersionAdmin
+from apps.register import looking_round
 from apps.register.admin.shared import OUTCOMES
 from apps.register.checking import Check, checks, spoken
 from apps.register.models import CheckResult, CheckVersion, Control, Mitigation
+from apps.register.runs import enabled_checks
 
 STRIP = 60
 """So many results stand in the strip of a check's history."""
@@ -91,8 +93,31 @@ class CheckVersionAdmin(SettingsVersionAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.run_view)
-        return [path("rule/<slug:slug>/run/", view, name="register_checkversion_run"), *super().get_urls()]
+        guarded = self.admin_site.admin_view
+        return [
+            path("rule/<slug:slug>/run/", guarded(self.run_view), name="register_checkversion_run"),
+            path("run/", guarded(self.run_all_view), name="register_checkversion_run_all"),
+            *super().get_urls(),
+        ]
+
+    def run_all_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask workers to look by all checks now, once at a time."""
+        from apps.register.tasks import run_one_check  # the tasks are loaded by the worker, not by the admin
+
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not (self.has_view_permission(request) and request.user.has_perm(RUN)):
+            raise PermissionDenied
+        if not looking_round.begin(timezone.now()):
+            messages.info(request, "All checks are looking already.")
+            return HttpResponseRedirect(reverse("admin:register_checkversion_changelist"))
+        try:
+            for slug in enabled_checks():
+                run_one_check.apply_async(args=[slug], retry=False)
+        except OperationalError:
+            looking_round.give_up()
+            messages.error(request, "The queue does not answer, so no worker can look. (queue_unavailable)")
+        return HttpResponseRedirect(reverse("admin:register_checkversion_changelist"))
 
     def run_view(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Ask a worker to look by one check now."""
@@ -132,13 +157,15 @@ class CheckVersionAdmin(SettingsVersionAdmin):
         """All checks, with what they found."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = standings()
+        found, now = standings(), timezone.now()
         context = {
             **self.admin_site.each_context(request),
             "title": "Checks",
             "opts": self.opts,
-            "now": timezone.now(),
+            "now": now,
             "standings": found,
+            "round": looking_round.latest(now),
+            "may_run": request.user.has_perm(RUN),
             "counts": [
                 (*OUTCOMES[outcome], sum(one.result is not None and one.result.outcome == outcome for one in found))
                 for outcome in OUTCOMES

@@ -21,10 +21,12 @@ from apps.core.facts import evidence
 from apps.core.home import address
 from apps.core.templatetags.desk import badge
 from apps.register.admin import control_steps
+from apps.register.admin.control_filters import OverdueFilter, SaysFilter
 from apps.register.admin.shared import ATTESTED, OUTCOMES, Plain, when
 from apps.register.controls import Word, words_of
 from apps.register.models import Attestation, CheckResult, Control, Mitigation
 from apps.register.rights import may, may_attest
+from apps.register.runs import late_checks
 from apps.register.trail import bundles, trail_of
 
 STRIP = 60
@@ -37,9 +39,12 @@ class ControlList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        shown = words_of(self.result_list, timezone.now())
+        now = timezone.now()
+        shown = words_of(self.result_list, now)
+        keys = [control.pk for control in self.result_list]
+        late = set(Control.objects.filter(pk__in=keys).overdue(now, late_checks(now)).values_list("pk", flat=True))
         for control in self.result_list:
-            control.shown = shown[control.pk]
+            control.shown, control.late = shown[control.pk], control.pk in late
 
 
 def outcome_badge(shown: Word) -> SafeString:
@@ -57,7 +62,7 @@ class ControlAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
 
     list_display = ["link", "says", "kind", "owner_role", "used", "checked", "active"]
     list_display_links = None
-    list_filter = ["kind", "active"]
+    list_filter = [SaysFilter, "kind", OverdueFilter, "active"]
     search_fields = ["title", "slug", "check_slug"]
     sortable_by: ClassVar[list[str]] = []
     list_per_page = 100
@@ -84,7 +89,8 @@ class ControlAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
 
     @admin.display(description="last said")
     def checked(self, control: Control) -> SafeString:
-        return when(control.shown.at)  # type: ignore[attr-defined]  # set by ControlList
+        late = badge("bad", "Overdue", "clock") if control.late else ""  # type: ignore[attr-defined]  # set by ControlList
+        return format_html("{} {}", when(control.shown.at), late)  # type: ignore[attr-defined]  # set by ControlList
 
     def get_urls(self) -> list[URLPattern]:
         return [
