@@ -16,6 +16,7 @@ from apps.chat.binding import OPEN, TALK, VIEW, State, authorise, bind, called, 
 from apps.chat.models import BotTurn, Conversation, Event, Handoff
 from apps.chat.refusals import CannotGive, EmptyMessage, NotYours
 from apps.chat.saying import LONGEST, Said, say
+from apps.chat.telling import KIND, tell_team
 from apps.core.decisions import record
 from apps.core.models import User
 from apps.core.notifications import notify
@@ -23,7 +24,6 @@ from apps.core.redaction import redact
 from apps.core.scope import may_work_in
 from apps.escalation.models import Team
 
-KIND = "chat"
 Resolution = Conversation.Resolution
 
 
@@ -118,6 +118,7 @@ def transfer(
         text=f"Your conversation goes on with {to.name}.",
     )  # fmt: skip
     _handed_on(conversation, now, by=user, why=why)
+    tell_team(conversation, to, f"{called(user)} gave it on", but=user)
     record(entry(conversation, user, "conversation_transferred", why, team=to.pk, from_team=team, had_by=had))
     return conversation
 

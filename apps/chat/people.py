@@ -10,8 +10,9 @@ from django.db.models import Q, QuerySet
 from django.utils.text import slugify
 
 from apps.chat import forgetting
-from apps.chat.binding import AREA, authorise
-from apps.chat.models import ChatSession, Conversation, Reading, Upload, Verification, Visitor
+from apps.chat.binding import AREA, OPEN, authorise
+from apps.chat.conversations import resolve
+from apps.chat.models import ChatSession, Conversation, Reading, TranscriptMail, Upload, Verification, Visitor
 from apps.chat.refusals import ConversationNotFound
 from apps.core.decisions import Entry, record
 from apps.core.models import User
@@ -110,10 +111,14 @@ def erase(*, visitor_id: int, reason: str, actor: User, now: datetime) -> int:
     mine = Conversation.objects.filter(visitor__in=people).order_by("pk")
     conversations = list(mine.select_for_update(of=("self",)).values_list("pk", flat=True))
     ChatSession.objects.filter(visitor__in=people, ended_at=None).update(ended_at=now)
+    for pk in list(mine.filter(state__in=OPEN).values_list("pk", flat=True)):  # nobody is there to be answered any more
+        resolve(pk, None, seen_version=None, now=now, resolution=Conversation.Resolution.LEFT)
     forgetting.clear_words(conversations, now)
     uploads = Upload.objects.filter(conversation__in=conversations, removed_at=None)
     forgetting.remove_files(list(uploads.values_list("pk", flat=True)), now)
     Verification.objects.filter(conversation__in=conversations).delete()
+    waiting = TranscriptMail.objects.filter(conversation__in=conversations).exclude(address="")
+    waiting.update(status=TranscriptMail.Status.FAILED, error="erased", address="", finished_at=now)
     subjects = [f"conversation:{pk}" for pk in conversations]
     forget_subjects(subjects)
     forget_questions(subjects)

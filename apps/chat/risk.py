@@ -6,7 +6,10 @@ that commits late is passed over; whatever a lost task left, the next sweep find
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from apps.chat.models import Conversation, Event
+from apps.chat.saying import locked
 from apps.escalation.reports import observe
 
 BATCH = 500
@@ -18,8 +21,10 @@ def judge_waiting(*, limit: int = BATCH) -> int:
     return sum(judge(conversation) for conversation in waiting)
 
 
+@transaction.atomic
 def judge(conversation: Conversation) -> int:
     """Hand in a conversation's new messages; a message handed in twice is the same report."""
+    locked(conversation.pk)  # whoever is forgotten meanwhile leaves no report: their words are gone, or the report is
     customer = conversation.visitor.email or f"visitor:{conversation.visitor_id}"
     category = conversation.category.slug if conversation.category else ""
     events = conversation.events.after(conversation.judged_seq)

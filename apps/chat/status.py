@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from django.core.cache import cache
+from django.db.models import F
 from redis import RedisError
 
 from apps.chat.binding import State, called
@@ -141,8 +142,11 @@ def measured(team: Team | None, now: datetime) -> Pace | None:
     rows = Handoff.objects.filter(
         team=team, accepted_at__isnull=False, accepted_at__gte=now - LOOKS_BACK, accepted_at__lte=now
     )
-    latest = rows.order_by("-accepted_at").values_list("requested_at", "accepted_at")[:MOST]
-    times = [(asked, taken) for asked, taken in latest if taken]
+    # Given from hand to hand nobody waited; and a matter that a team gave back to its own queue waited there once.
+    waited = rows.filter(accepted_at__gt=F("requested_at")).order_by("-accepted_at")
+    latest = waited.values_list("conversation", "context", "requested_at", "accepted_at")[:MOST]
+    first = {(talk, context): (asked, taken) for talk, context, asked, taken in latest if taken}
+    times = sorted(first.values(), key=lambda pair: pair[1], reverse=True)
     if len(times) < FEWEST:
         return None
     with suppress(BusinessTimeError):

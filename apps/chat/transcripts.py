@@ -92,7 +92,8 @@ def _line(conversation: Conversation, event: Event) -> str:
     own = event.author == Event.Author.CUSTOMER
     who = gettext("You") if own else shown(event)["name"] or conversation.site.name
     words = _LINK.sub(gettext("[link]"), event.text) if own else event.text
-    return f"{event.at:%Y-%m-%d %H:%M} {who}:\n{words}"
+    cards = [] if own else [f"{card['title']}: {card['url']}" for card in event.data.get("articles", [])]
+    return "\n".join([f"{event.at:%Y-%m-%d %H:%M} {who}:", words, *cards])
 
 
 def _claim(now: datetime) -> TranscriptMail | None:

@@ -77,6 +77,7 @@ class News:
     url: str = ""
     urgent: bool = False
     insist: bool = False
+    inbox_only: bool = False
 
 
 @transaction.atomic
@@ -90,6 +91,7 @@ def notify(
     dedupe_key: str,
     urgent: bool = False,
     insist: bool = False,
+    inbox_only: bool = False,
 ) -> int:
     """Tell people something, in the caller's transaction; e-mails go out after it committed.
 
@@ -102,6 +104,7 @@ def notify(
         dedupe_key: names the news; nobody gets the same news twice.
         urgent: goes out before other mails, and says so in its subject.
         insist: is mailed even to those who switched e-mail off for the kind.
+        inbox_only: is not mailed, for it is worth something for a short while only.
 
     Returns:
         How many people had not been told before.
@@ -109,7 +112,10 @@ def notify(
     people = {person.pk: person for person in recipients}
     return notify_many(
         kind=kind,
-        news=[News(person, title, body, dedupe_key, url, urgent, insist) for _, person in sorted(people.items())],
+        news=[
+            News(person, title, body, dedupe_key, url, urgent, insist, inbox_only)
+            for _, person in sorted(people.items())
+        ],
     )
 
 
@@ -131,22 +137,24 @@ def notify_many(*, kind: str, news: Iterable[News]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [kind, timezone.now(), *(list(column) for column in zip(*columns, strict=True))])
         told = cursor.fetchall()
-    insisted = {(one.recipient.pk, one.dedupe_key[:200]) for one in wanted if one.insist}
+    by_key = {(one.recipient.pk, one.dedupe_key[:200]): one for one in wanted}
     _plan_deliveries(
-        [(notification, people[recipient], (recipient, key) in insisted) for notification, recipient, _, key in told],
-        kind,
+        [(notification, people[recipient], by_key[recipient, key]) for notification, recipient, _, key in told], kind
     )
     if any(urgent for _, _, urgent, _ in told):
         transaction.on_commit(_nudge, robust=True)
     return len(told)
 
 
-def _plan_deliveries(told: Collection[tuple[int, User, bool]], kind: str) -> None:
+def _plan_deliveries(told: Collection[tuple[int, User, News]], kind: str) -> None:
     people = {person.pk for _, person, _ in told}
     unwanted = set(
         NotificationSetting.objects.filter(user__in=people, kind=kind, email=False).values_list("user_id", flat=True)
     )
-    mailed = [bool(person.email) and (insisted or person.pk not in unwanted) for _, person, insisted in told]
+    mailed = [
+        bool(person.email) and not news.inbox_only and (news.insist or person.pk not in unwanted)
+        for _, person, news in told
+    ]
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_INSERT_DELIVERIES, [[notification for notification, _, _ in told], mailed, now, now])

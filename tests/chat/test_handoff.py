@@ -12,6 +12,7 @@ from apps.chat.bot import handing, intake, signals
 from apps.chat.bot.handing import hand_off
 from apps.chat.bot.summary import beside_fields
 from apps.chat.models import BotTurn, Conversation, Dialogue, Event, Handoff, HandoffRating
+from apps.core.models import Notification
 from apps.core.roles import Role
 from apps.escalation.models import Category, Member, Team, Ticket, TicketMessage
 from apps.escalation.phrases import load
@@ -329,3 +330,32 @@ def test_answers_that_did_not_come_are_forgotten(crew: Team, refunds: Category) 
     talk.ask("Where is my order?")
     assert hearing.forget(talk.now + timedelta(minutes=29)) == 0
     assert hearing.forget(talk.now + timedelta(minutes=31)) == 1
+
+
+def test_those_who_are_there_are_told_once_that_a_customer_waits(crew: Team, refunds: Category) -> None:
+    away = Member.objects.create(team=crew, user=person(Role.SUPPORT_AGENT, crew.scope), available=False).user
+    reader = Member.objects.create(team=crew, user=person(Role.AUDITOR, crew.scope)).user
+    talk = talk_with(crew, visitor=visitor(crew_site(crew), name="Ada Lovelace"))
+    talk.write("I want a refund for order #4711, the lamp is broken.")
+    talk.ask("Let me talk to a human")
+    hand_off(talk.row.pk, "anger", now=talk.now)
+    there = crew.members.exclude(user__in=[away, reader]).get().user
+    told = Notification.objects.get(kind="chat")
+    assert (told.recipient, told.url) == (there, f"/admin/chat/desk/{talk.row.public_id}/")
+    assert told.body == "The customer asked for a person. About: Refund or return."
+    assert "Ada" not in f"{told.title} {told.body}", "the inbox is kept longer than the conversation"
+    assert set(told.deliveries.values_list("channel", "status")) == {("in_app", "sent"), ("email", "skipped")}
+
+
+def test_at_night_nobody_is_told(crew: Team) -> None:
+    talk = talk_with(crew, now=NIGHT)
+    talk.ask("Let me talk to a human")
+    assert not Notification.objects.filter(kind="chat").exists()
+
+
+def test_a_team_is_told_of_what_is_given_to_it(crew: Team) -> None:
+    row = conversation(crew_site(crew))
+    by = crew.members.get().user
+    other = Member.objects.create(team=crew, user=person(Role.SUPPORT_AGENT, crew.scope)).user
+    conversations.transfer(row.pk, by, to=crew, why="Knows lamps", seen_version=None, now=NOON)
+    assert Notification.objects.get(kind="chat").recipient == other

@@ -11,9 +11,19 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import DatabaseError, transaction
 
-from apps.chat import people, policies, retention, risk
+from apps.chat import people, policies, retention, risk, transcripts
+from apps.chat.bot import owing
 from apps.chat.closing import QUIET, close_quiet
-from apps.chat.models import BotTurn, ChatPolicyVersion, ChatSession, Conversation, Reading, Upload, Verification
+from apps.chat.models import (
+    BotTurn,
+    ChatPolicyVersion,
+    ChatSession,
+    Conversation,
+    Reading,
+    TranscriptMail,
+    Upload,
+    Verification,
+)
 from apps.chat.refusals import ConversationNotFound, NotAllowed
 from apps.core.models import Decision
 from apps.core.roles import Role
@@ -140,7 +150,7 @@ def test_a_person_is_forgotten_everywhere_and_the_skeleton_stays() -> None:
 
     assert people.erase(visitor_id=mine.visitor_id, reason="Asked by letter", actor=manager, now=LATER) == 1
     mine.refresh_from_db()
-    assert words(mine) == [""]
+    assert {event.text for event in mine.events.said()} == {""}
     assert (mine.visitor.email, mine.visitor.external_id, mine.visitor.erased_at) == ("", "", LATER)
     assert not Report.objects.filter(subject=f"conversation:{mine.pk}").exists()
     assert ChatSession.objects.get().ended_at == LATER
@@ -197,3 +207,22 @@ def test_quiet_conversations_end_as_what_they_were() -> None:
     assert close_quiet(now=later) == 2
     ends = {one.pk: Conversation.objects.get(pk=one.pk) for one in (helped, left, talking)}
     assert [ends[one.pk].resolution for one in (helped, left, talking)] == ["assumed", "left", ""]
+
+
+def test_who_is_forgotten_in_the_middle_of_it_is_answered_by_nobody() -> None:
+    site = chat_site()
+    mine = conversation(site=site, visitor=visitor(site, email="ada@example.com"))
+    says(mine, "Where is my parcel?")
+    owing.owe(mine, NOON, "Where is my parcel?")
+    TranscriptMail.objects.create(
+        conversation=mine, address="ada@example.com", up_to_seq=1, next_attempt_at=NOON, created_at=NOON
+    )
+    stale = Conversation.objects.select_related("visitor", "category", "scope").get(pk=mine.pk)
+    manager = person(Role.SUPPORT_MANAGER, site.scope)
+    people.erase(visitor_id=mine.visitor_id, reason="Asked by letter", actor=manager, now=LATER)
+
+    mine.refresh_from_db()
+    assert (mine.state, mine.resolution) == ("resolved", "left")
+    assert not BotTurn.objects.filter(state="due").exists()
+    assert (TranscriptMail.objects.get().address, transcripts.send_due(LATER)) == ("", 0)
+    assert risk.judge(stale) == 0, "a task that began before finds no words"

@@ -110,3 +110,22 @@ def test_a_team_without_hours_promises_nothing(scope: Scope) -> None:
     stands = status_of(waits(never, NOON), NOON)
     assert (stands.open, stands.answer_by, stands.opens_at) == (False, None, None)
     assert stands.data()["answer_by"] is None
+
+
+def test_who_is_given_on_waited_once(berlin: Team) -> None:
+    for n in range(6):
+        taken(berlin, TEN - minutes(100 - 4 * n), 3)
+    for given in Handoff.objects.all():  # each from hand to hand, and three back to the own queue
+        facts = {
+            "conversation": given.conversation,
+            "context": 1,
+            "reason": "transfer",
+            "team": berlin,
+            "transcript_to_seq": 0,
+        }
+        at = given.accepted_at + minutes(1)
+        Handoff.objects.create(**facts, requested_at=at, accepted_at=at)
+        Handoff.objects.create(**facts, requested_at=at, accepted_at=at + minutes(30))
+    pace = measured(berlin, TEN)
+    assert pace is not None
+    assert (pace.wait, pace.step) == (3, 4)

@@ -151,6 +151,8 @@ def test_a_transcript_is_sent_without_notes_and_links(browser) -> None:
     conversation = Conversation.objects.get()
     says(conversation, "Look at https://evil.example/x now")
     says(conversation, "See https://shop.example/help", "bot")
+    card = {"title": "Returns", "url": "https://desk.example/help/articles/returns/"}
+    says(conversation, "This should help", "agent", data={"articles": [card]})
     says(conversation, "a private note", "agent", internal=True)
     assert browser.ask("POST", "transcript", {"email": "ada@example.com"}).status_code == 202
     assert transcripts.send_due(timezone.now()) == 1
@@ -159,6 +161,7 @@ def test_a_transcript_is_sent_without_notes_and_links(browser) -> None:
     assert "[link]" in mail.body
     assert "evil.example" not in mail.body
     assert "https://shop.example/help" in mail.body
+    assert "This should help\nReturns: https://desk.example/help/articles/returns/" in mail.body
     assert "private note" not in mail.body
     kept = TranscriptMail.objects.get()
     assert (kept.status, kept.address) == ("sent", "")

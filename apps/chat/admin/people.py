@@ -11,11 +11,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from apps.chat import people
 from apps.chat.models import Conversation, Visitor
 from apps.core.admin import ReadOnlyAdmin, ScopedAdmin
 from apps.core.asking import Question, Words, ask, found, page, person
+from apps.core.templatetags.desk import badge
 
 
 class EraseForm(forms.Form):
@@ -41,10 +43,10 @@ class VisitorAdmin(ReadOnlyAdmin, ScopedAdmin):
     change_form_template = "chat/visitor.html"
     fields = ["site", "name", "email", "external_id", "language", "created_at", "seen_at", "erased_at"]
 
-    @admin.display(description="who the page says", boolean=True)
-    def known(self, visitor: Visitor) -> bool:
+    @admin.display(description="signed in on the page")
+    def known(self, visitor: Visitor) -> SafeString:
         """Whether the page signed who it is."""
-        return bool(visitor.external_id)
+        return badge("ok", "Yes") if visitor.external_id else badge("muted", "No")
 
     def get_urls(self) -> list[URLPattern]:
         return [

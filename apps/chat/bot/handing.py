@@ -26,6 +26,7 @@ from apps.chat.bot.wishes import plain
 from apps.chat.conversations import turn_over
 from apps.chat.models import Conversation, Dialogue, Event, Handoff
 from apps.chat.saying import locked, say
+from apps.chat.telling import tell_team
 from apps.escalation.models import Category
 
 logger = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ def hand_off(
         summary=summary_of(conversation, reason, known, internal),
     )  # fmt: skip
     metrics.handoffs_total.labels(reason).inc()
+    if here.there and here.team:
+        tell_team(conversation, here.team, Reason(reason).label)
     with translation.override(base(conversation.language)):
         _tell(conversation, handoff, here, missing, now)
     return handoff

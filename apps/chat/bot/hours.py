@@ -10,13 +10,13 @@ from django.utils import formats
 from django.utils.translation import gettext as _
 
 from apps.chat.models import ChatSite, Conversation
+from apps.chat.telling import those_there
 from apps.core.business_time import BusinessTimeError, Calendar
 from apps.escalation import calendars, routing
 from apps.escalation.models import Category, Team
 
 PROMISE = timedelta(hours=8)
 """Working time in which a ticket is answered first where its category says nothing."""
-MAY_ANSWER = "chat.chat_with_customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ def presence(team: Team | None, category: Category | None, now: datetime) -> Pre
         opens_at = None if is_open else calendar.next_opening(now)
     except BusinessTimeError:
         return Presence(team, False, False, None, None, calendar.zone)
-    return Presence(team, is_open, _staffed(team), opens_at, _answer_by(calendar, category, now), calendar.zone)
+    return Presence(
+        team, is_open, bool(those_there(team)), opens_at, _answer_by(calendar, category, now), calendar.zone
+    )
 
 
 def _answer_by(calendar: Calendar, category: Category | None, now: datetime) -> datetime | None:
@@ -71,13 +73,6 @@ def _answer_by(calendar: Calendar, category: Category | None, now: datetime) -> 
         return calendar.add(now, working).due_at
     except BusinessTimeError:
         return None
-
-
-def _staffed(team: Team | None) -> bool:
-    if team is None:
-        return False
-    members = team.members.filter(available=True, user__is_active=True).select_related("user")
-    return any(member.user.has_perm(MAY_ANSWER) for member in members)
 
 
 def told(at: datetime, zone: ZoneInfo) -> str:
