@@ -171,6 +171,7 @@ class ArticleAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
         more = {
             "title": "Articles",
             "tabs": [(words, f"?list={name}" if name else "?", name == here) for words, name in LISTS],
+            "filtered": set(request.GET) - {"list", "q", "p", "o"},  # the tabs say which list it is
             "may_add": request.user.has_perm(ADD),
         }
         return super().changelist_view(request, {**more, **(extra_context or {})})

@@ -64,6 +64,7 @@ class GapAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     sortable_by: ClassVar[list[str]] = ["customers"]
     show_facets = admin.ShowFacets.NEVER
     search_fields = ["title"]
+    change_list_template = "knowledge/gaps.html"
 
     @admin.display(description="question")
     def link(self, gap: Gap) -> SafeString:
@@ -81,9 +82,6 @@ class GapAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
 
     def get_urls(self) -> list[URLPattern]:
         return [page(self, "<int:pk>/draft/", "draft", draft), *super().get_urls()]
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Unanswered questions", **(extra_context or {})})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
