@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
+import structlog
+from django.db import DatabaseError, transaction
 
 from apps.core.audit import said_by
 from apps.core.decisions import system
+from apps.core.errors import DomainError
 from apps.core.models import User
 from apps.core.notifications import notify
 from apps.core.roles import Role, people_with
@@ -19,6 +21,7 @@ from apps.knowledge.refusals import InvalidArticle, VersionChanged, WrongState
 
 State = ArticleVersion.State
 KIND = "articles"
+logger = structlog.get_logger(__name__)
 
 
 def _seen(version: ArticleVersion, digest: str | None) -> None:
@@ -221,16 +224,25 @@ def publish_due(now: datetime) -> int:
         how many went live.
     """
     done = 0
-    for version_id in ArticleVersion.objects.to_go_live(now).order_by("publish_at").values_list("pk", flat=True):
-        with transaction.atomic():
-            article_id = ArticleVersion.objects.values_list("article_id", flat=True).get(pk=version_id)
-            article = Article.objects.select_for_update(no_key=True).get(pk=article_id)
-            version = ArticleVersion.objects.to_go_live(now).filter(pk=version_id).first()
-            if version is not None:  # taken back or put live meanwhile
-                version.article = article
-                _go_live(version, system("publish_articles"), now)
-                done += 1
+    due = ArticleVersion.objects.to_go_live(now).order_by("publish_at").values_list("pk", "article_id")
+    for version_id, article_id in list(due):
+        try:
+            done += _publish_due_one(version_id, article_id, now)
+        except (DomainError, DatabaseError):  # the others are due all the same, and the next turn tries this one again
+            logger.exception("scheduled_publication_failed", version=version_id, article=article_id)
     return done
+
+
+@transaction.atomic
+def _publish_due_one(version_id: int, article_id: int, now: datetime) -> int:
+    """Put a version live unless it was taken back or put live meanwhile; returns how many that were."""
+    article = Article.objects.select_for_update(no_key=True).get(pk=article_id)
+    version = ArticleVersion.objects.to_go_live(now).filter(pk=version_id).first()
+    if version is None:
+        return 0
+    version.article = article
+    _go_live(version, system("publish_articles"), now)
+    return 1
 
 
 @transaction.atomic

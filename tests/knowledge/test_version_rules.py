@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from apps.knowledge.models import ArticleVersion
+from apps.knowledge.models import Article, ArticleVersion
 from tests.knowledge.factories import NOW, ArticleFactory, PersonFactory, VersionFactory, approved, moved, published
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +75,38 @@ def test_a_closed_version_is_frozen_in_all_it_says(state: str) -> None:
     version = in_state(state)
     assert refused(version, reason="Rewritten")
     assert refused(version, updated_at="2030-01-01T00:00Z")
+
+
+@pytest.mark.parametrize("state", ["approved", "published"])
+def test_who_approved_it_and_when_does_not_change(state: str) -> None:
+    version = in_state(state)
+    assert refused(version, reviewer=PersonFactory.create())
+    assert refused(version, reviewed_at="2030-01-01T00:00Z")
+    if state == "approved":
+        facts = {"reviewer": PersonFactory.create(), "state": "published", "published_at": NOW}
+        assert refused(version, **facts)
+        assert not refused(version, publish_at=NOW)
+
+
+@pytest.mark.parametrize("fields", [{"closed_at": NOW}, {"reason": "x"}, {"updated_at": "2030-01-01T00:00Z"}])
+def test_a_live_version_changes_in_nothing_but_its_end(fields: dict[str, Any]) -> None:
+    version = in_state("published")
+    assert refused(version, **fields)
+    assert not refused(version, state="superseded", closed_at=NOW)
+
+
+def test_that_a_version_was_in_review_is_not_forgotten() -> None:
+    version = in_state("in_review")
+    assert refused(version, submitted_at=None)
+    moved(version, "draft")
+    assert refused(version, submitted_at=None)
+
+
+@pytest.mark.parametrize("fields", [{"audience": "all"}, {"review_every_days": 0}, {"slug": ""}, {"owner": None}])
+def test_an_article_has_an_audience_a_rhythm_an_address_and_an_owner(fields: dict[str, Any]) -> None:
+    article = ArticleFactory.create()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Article.objects.filter(pk=article.pk).update(**fields)
 
 
 def test_a_version_begins_as_a_draft() -> None:

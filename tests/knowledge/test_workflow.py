@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import IntegrityError, connection
 
 from apps.core.models import Decision, Notification, User
-from apps.core.roles import Role
+from apps.core.roles import Role, sync_roles
 from apps.knowledge import drafts, keeping, reviewing
 from apps.knowledge.indexing import index_left
 from apps.knowledge.models import Article, ArticleVersion, Passage, SlugRedirect
@@ -213,6 +215,56 @@ def test_an_archived_article_does_not_come_back_by_its_schedule(draft: ArticleVe
     assert reviewing.publish_due(LATER) == 0, "the schedule ended with the article"
     reviewing.publish(version_id=second.pk, actor=draft.author, now=LATER)
     assert states(draft.article) == ["archived", "published"]
+
+
+def test_one_publication_that_fails_stops_no_other(
+    draft: ArticleVersion, remy: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = drafts.create_article(
+        category=draft.article.category, title="Another one?", body="Yes.", actor=draft.author, now=NOW
+    )
+    for version in (draft, other):
+        approved(version, remy)
+        reviewing.schedule(version_id=version.pk, publish_at=LATER, actor=draft.author, now=NOW)
+    goes_live = reviewing._go_live
+
+    def broken(version: ArticleVersion, *args: Any) -> ArticleVersion:
+        if version.pk == draft.pk:
+            raise IntegrityError("broken")
+        return goes_live(version, *args)
+
+    monkeypatch.setattr(reviewing, "_go_live", broken)
+    assert reviewing.publish_due(LATER) == 1
+    assert (states(draft.article), states(other.article)) == (["approved"], ["published"])
+    monkeypatch.setattr(reviewing, "_go_live", goes_live)
+    assert reviewing.publish_due(LATER) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_reviewers_at_once_one_approves() -> None:
+    sync_roles()  # a flush between tests takes the roles away
+    olga, remy, rosa = (person(Role.CONTENT_OWNER) for _ in range(3))
+    draft = drafts.create_article(category=CategoryFactory.create(), title="A?", body="B.", actor=olga, now=NOW)
+    reviewing.submit(version_id=draft.pk, seen_digest=draft.digest, actor=draft.author, now=NOW)
+    barrier, said = threading.Barrier(2), []
+
+    def decide(who: User) -> None:
+        barrier.wait()
+        try:
+            reviewing.approve(version_id=draft.pk, seen_digest=draft.digest, actor=who, now=NOW)
+            said.append("approved")
+        except WrongState:
+            said.append("late")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=decide, args=(who,)) for who in (remy, rosa)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(said) == ["approved", "late"]
+    assert Decision.objects.filter(action="version_approved").count() == 1
 
 
 def test_what_went_live_is_indexed_even_if_its_task_was_lost(draft: ArticleVersion, remy: User) -> None:

@@ -72,6 +72,11 @@ class Article(models.Model):
             models.Index(fields=["next_review_on"], name="article_due", condition=Q(archived_at__isnull=True)),
             models.Index(fields=["category", "slug"], name="article_shelf", condition=Q(archived_at__isnull=True)),
         ]
+        constraints = [
+            models.CheckConstraint(condition=Q(audience__in=["public", "internal"]), name="article_audience"),
+            models.CheckConstraint(condition=Q(review_every_days__gte=1), name="article_reviewed_again"),
+            models.CheckConstraint(condition=~Q(slug=""), name="article_has_address"),
+        ]
 
     def __str__(self) -> str:
         return self.slug
