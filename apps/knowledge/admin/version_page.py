@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.core.asking import READS, found, person
 from apps.core.models import User
+from apps.core.names import called
 from apps.core.numbers import whole
 from apps.escalation.differences import lines
 from apps.knowledge import rights
@@ -75,7 +76,7 @@ def _waits_for(version: ArticleVersion, user: User) -> str:
     """Who decides about a version in review, for those who do not."""
     if version.state != State.IN_REVIEW or rights.may_review(user, version):
         return ""
-    names = ", ".join(str(one) for one in version.article.reviewers.filter(is_active=True))
+    names = ", ".join(called(one) for one in version.article.reviewers.filter(is_active=True))
     words = f"It waits for a review by {names or 'somebody whose role reviews'}."
     return f"{words} You wrote it, so somebody else decides." if version.author_id == user.pk else words
 
