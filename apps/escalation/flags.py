@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
@@ -58,6 +58,25 @@ Kind = FlagEvent.Kind
 SYSTEM = "system:escalation"
 
 
+class Template(TypedDict, total=False):
+    """What the Risk Flag template asks for beside title, description and level.
+
+    Attributes:
+        indicator: one of the protocol's seven, or empty.
+        affected_customers: who they are, one per line.
+        references: ``kind:id`` of tickets, conversations and cards.
+    """
+
+    indicator: str
+    affected_count: int | None
+    affected_customers: str
+    frequency: str
+    impact: str
+    containment: str
+    communications: str
+    references: Sequence[str]
+
+
 @transaction.atomic
 def raise_flag(
     *,
@@ -69,15 +88,8 @@ def raise_flag(
     scope: Scope | None,
     raised_by: User | None,
     now: datetime,
-    indicator: str = "",
-    affected_count: int | None = None,
-    affected_customers: str = "",
-    frequency: str = "",
-    impact: str = "",
-    containment: str = "",
-    communications: str = "",
-    references: Sequence[str] = (),
     proposed: bool = False,
+    **template: Unpack[Template],
 ) -> RiskFlag:
     """Raise a risk flag, or return the open one that the same source raised before.
 
@@ -89,10 +101,8 @@ def raise_flag(
         scope: the store or team it belongs to, or None for the company.
         raised_by: who raised it; None for the system.
         now: the moment of raising.
-        indicator: one of the protocol's seven, or empty.
-        affected_customers: who they are, one per line.
-        references: ``kind:id`` of tickets, conversations and cards.
         proposed: waits for a person to confirm it; nobody is told and no deadline runs until then.
+        template: see :class:`Template`.
 
     Raises:
         InvalidLevel: if the level is not on the ladder.
@@ -101,16 +111,10 @@ def raise_flag(
     if level not in RiskFlag.Level.values:
         raise InvalidLevel
     keeper = Keeper()
-    template = _template(
-        keeper, indicator, affected_count, references,
-        affected_customers=affected_customers, frequency=frequency, impact=impact, containment=containment,
-        communications=communications,
-    )  # fmt: skip
-    title, description = " ".join(keeper.keep(title).split())[:200], keeper.keep(description)
     defaults = {
-        **template,
-        "title": title,
-        "description": description,
+        **_template(keeper, **template),
+        "title": " ".join(keeper.keep(title).split())[:200],
+        "description": keeper.keep(description),
         "level": level,
         "evidence": list(evidence),
         "scope": scope,
@@ -127,7 +131,12 @@ def raise_flag(
 
 
 def _template(
-    keeper: Keeper, indicator: str, affected_count: int | None, references: Sequence[str], **texts: str
+    keeper: Keeper,
+    *,
+    indicator: str = "",
+    affected_count: int | None = None,
+    references: Sequence[str] = (),
+    **texts: str,
 ) -> dict[str, Any]:
     """The fields of the Risk Flag template, redacted and checked.
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from psycopg import errors as pg
 
 from apps.core import versions
@@ -131,8 +131,20 @@ def _in_a_transaction_taken_back(one: Check, version: CheckVersion, now: datetim
     return finding
 
 
-@transaction.atomic
 def _kept(one: Check, version: CheckVersion, looked: _Looked, now: datetime) -> CheckResult:
+    """Keep what was found, also where the database ended the session in between, as it does when it restarts."""
+    try:
+        return _written(one, version, looked, now)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise  # the caller's transaction is gone, and with it what it wrote before
+        logger.warning("check_result_written_again", check=one.slug)
+        connection.close()
+        return _written(one, version, looked, now)
+
+
+@transaction.atomic
+def _written(one: Check, version: CheckVersion, looked: _Looked, now: datetime) -> CheckResult:
     with connection.cursor() as cursor:
         # Two runs at once must not both take the former result for the latest.
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_RESULT, one.slug])

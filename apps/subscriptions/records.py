@@ -59,30 +59,31 @@ def record_renewal_attempt(
         DomainError: one of :mod:`apps.subscriptions.refusals`; nothing is written.
     """
     subscription = _held(subscription_id)
-    if subscription.status in _ENDED:
-        raise refusals.SubscriptionEnded
-    if success and (error_message or decline_code):
-        raise refusals.SuccessWithDecline
+    _may_be_tried(subscription, success=success, declined=bool(error_message or decline_code))
     amount, currency = plausible.charged(subscription, amount, currency)
     when = plausible.past(now if attempt_date is None else attempt_date, now, "attempt_date")
     renewal = plausible.renewal(subscription, renewal_on)
     attempt = _attempt(
-        subscription,
-        renewal_on=renewal,
-        attempt_date=when,
-        amount=amount,
-        currency=currency,
-        success=success,
-        error_message=error_message,
-        decline_code=decline_code,
-        payment_method=payment_method,
-        recorded_at=now,
-    )
+        subscription, renewal_on=renewal, attempt_date=when, amount=amount, currency=currency, success=success,
+        error_message=error_message, decline_code=decline_code, payment_method=payment_method, recorded_at=now,
+    )  # fmt: skip
     if success and renewal == subscription.renews_on:
         _move_on(subscription, now)
     retries.propose(subscription=subscription, now=now)
     scores.recalculate_after_commit(subscription.pk)
     return attempt
+
+
+def _may_be_tried(subscription: Subscription, *, success: bool, declined: bool) -> None:
+    """Refuse what cannot have happened.
+
+    Raises:
+        SubscriptionEnded, SuccessWithDecline: as they say.
+    """
+    if subscription.status in _ENDED:
+        raise refusals.SubscriptionEnded
+    if success and declined:
+        raise refusals.SuccessWithDecline
 
 
 def _attempt(
