@@ -24,7 +24,7 @@ from apps.knowledge.calibration import current_settings
 from apps.knowledge.metrics import answers_total
 from apps.knowledge.models import AnswerSettings, ArticleVersion, AskedQuestion, Passage
 from apps.knowledge.search.confidence import Calibration, confidence, ordered
-from apps.knowledge.search.embedding import EmbeddingFailed
+from apps.knowledge.search.embedding import EmbeddingFailed, Vectors
 from apps.knowledge.search.in_use import model_in_use
 from apps.knowledge.search.retrieve import Candidate, Reader, candidates
 from apps.knowledge.writer import Source, rephrased, writer
@@ -109,13 +109,17 @@ class Found:
     degraded: str
 
 
-def find(question: str, reader: Reader, settings: AnswerSettings) -> Found:
-    """The articles that may answer, the best first; nothing is kept. Without a model that runs, words alone find them."""
+def find(question: str, reader: Reader, settings: AnswerSettings, vector: Vectors | None = None) -> Found:
+    """The articles that may answer, the best first; nothing is kept. Without a model that runs, words alone find them.
+
+    Args:
+        vector: of the question by the model in use, if it is known already.
+    """
     model = model_in_use()
     learnt = Calibration.model_validate(settings.calibration)
     degraded = "" if model else WITHOUT_VECTORS
     try:
-        found, asked = candidates(question, reader, model)
+        found, asked = candidates(question, reader, model, vector)
     except EmbeddingFailed:
         model, degraded = None, MODEL_FAILED
         found, asked = candidates(question, reader, None)

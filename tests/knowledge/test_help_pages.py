@@ -13,6 +13,8 @@ from apps.core.roles import Role
 from apps.knowledge.centre import maps, views
 from apps.knowledge.models import ArticleVersion, AskedQuestion, SearchIndex, SlugRedirect
 from apps.knowledge.search import passages
+from apps.knowledge.search.embedding import Onnx
+from apps.knowledge.search.in_use import model_in_use
 from tests.core.factories import ScopeFactory, UserFactory, person
 from tests.knowledge.factories import (
     NOW,
@@ -132,6 +134,18 @@ def test_related_articles_are_about_the_same_or_stand_beside(client: Client) -> 
     related = page[page.index("Related articles") :]
     assert related.index(same.title) < related.index(beside.title)
     assert one.title not in related
+
+
+def test_an_indexed_title_is_not_embedded_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, same = live("How do I change my password?"), live("I forgot my password")
+    passages.index([one.article_id, same.article_id])
+    assert model_in_use() is not None
+
+    def embed(model: Onnx, texts: list[str]) -> None:
+        raise AssertionError(f"{texts} were embedded")
+
+    monkeypatch.setattr(Onnx, "__call__", embed)
+    assert same.title in text(client, f"/help/articles/{one.article.slug}/")
 
 
 def test_a_former_address_leads_to_the_present_one(client: Client) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from django.db import connection
 from django.db.models import Count, F, QuerySet, Window
 from django.db.models.functions import RowNumber
@@ -14,7 +15,9 @@ from django.urls import reverse
 from apps.core.markdown import Document, document
 from apps.knowledge.answers import find
 from apps.knowledge.calibration import current_settings
-from apps.knowledge.models import Article, ArticleVersion, Category, Passage, SlugRedirect
+from apps.knowledge.models import Article, ArticleVersion, Category, Passage, PassageVector, SlugRedirect
+from apps.knowledge.search.embedding import Vectors
+from apps.knowledge.search.in_use import name_in_use
 from apps.knowledge.search.retrieve import Candidate, Reader
 
 PICTURES = r"/help/images/[A-Za-z0-9_-]+(\.[a-z]+)?"
@@ -150,13 +153,22 @@ def related(version: ArticleVersion, reader: Reader) -> tuple[Link, ...]:
     """Articles about nearly the same; where there are too few, others of the category."""
     article = version.article
     same = Reader(reader.internal, reader.scopes, article.language)
-    ranked = find(version.title, same, current_settings()).ranked
+    ranked = find(version.title, same, current_settings(), _title_vector(version)).ranked
     near = [one.article for one, _ in ranked if max(one.near, one.shared) >= ALIKE and one.article != article.pk]
     order = near[:RELATED]
     if len(order) < RELATED:
         others = live(same).filter(article__category=article.category_id).exclude(article__in=[article.pk, *order])
         order += others.order_by("title", "pk").values_list("article", flat=True)[: RELATED - len(order)]
     return in_order(order, same)
+
+
+def _title_vector(version: ArticleVersion) -> Vectors | None:
+    """A version's title as a vector, as the index has it; None where it has none yet, and it is made anew."""
+    kept = PassageVector.objects.filter(
+        passage__version=version, passage__kind=Passage.Kind.TITLE, model=name_in_use()
+    ).values_list("vector", flat=True)
+    found = kept.first()
+    return None if found is None else np.array([*found], np.float32)
 
 
 def in_order(articles: Sequence[int], reader: Reader) -> tuple[Link, ...]:

@@ -187,19 +187,23 @@ def _add_synonyms(meant: dict[str, dict[str, float]], counts: dict[str, int], la
                     counts.setdefault(other, 1)
 
 
-def candidates(text: str, reader: Reader, model: Embedder | None) -> tuple[list[Candidate], Words]:
+def candidates(
+    text: str, reader: Reader, model: Embedder | None, vector: Vectors | None = None
+) -> tuple[list[Candidate], Words]:
     """The articles that may answer a question, in no order, and its words.
 
     Args:
         text: the question.
         reader: who asks.
         model: what makes vectors, or None to go by words alone.
+        vector: of the text by that model, if it is known already.
 
     Raises:
         EmbeddingFailed: the model does not run; words alone may still find something.
     """
     asked = words(text, reader.language or "en")
-    vector = model([text])[0] if model else None
+    if vector is None or model is None:
+        vector = model([text])[0] if model else None
     rows = _rows(asked, reader, model.name if model else "", vector)
     found: dict[int, Candidate] = {}
     for article, version, passage, kind, length, cosine, stems in rows:
