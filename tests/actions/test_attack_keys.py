@@ -14,8 +14,9 @@ from apps.core.models import Decision, User
 from apps.core.roles import Role
 from tests.actions.factories import CardFactory, Ledger, example_executor, example_rule
 from tests.actions.test_api import BODIES, client, decide, each_decision, ready
-from tests.actions.test_concurrency import at_once, kinds
+from tests.actions.test_concurrency import kinds
 from tests.core.factories import person
+from tests.support.races import at_once
 
 OTHER: dict[str, dict[str, Any]] = {
     "approve": {"action": "note-else"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from threading import Barrier, Event, Thread
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +31,7 @@ from tests.actions.factories import (
     hit,
 )
 from tests.core.factories import person
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,32 +40,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def ledger() -> Iterator[Ledger]:
     with example_executor() as ledger:
         yield ledger
-
-
-def at_once(*jobs: Callable[[], Any]) -> list[Any]:
-    """Run jobs in threads that start together; returns what each returned or raised.
-
-    Each has a connection of its own, and none may hang: a deadlock would be found by PostgreSQL within a second and
-    fail the test.
-    """
-    barrier, results = Barrier(len(jobs)), [None] * len(jobs)
-
-    def work(n: int, job: Callable[[], Any]) -> None:
-        try:
-            barrier.wait(10)
-            results[n] = job()
-        except Exception as error:
-            results[n] = error
-        finally:
-            connection.close()
-
-    threads = [Thread(target=work, args=(n, job)) for n, job in enumerate(jobs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert not any(thread.is_alive() for thread in threads)
-    return results
 
 
 def kinds(results: list[Any]) -> Counter[str]:

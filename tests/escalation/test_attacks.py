@@ -23,10 +23,9 @@ from apps.escalation.sweep import sweep
 from tests.core.factories import UserFactory, person
 from tests.escalation.desk import desk, made
 from tests.escalation.factories import NOON, minutes, raised
-from tests.escalation.test_routing_races import at_once
 from tests.support.faulty_server import answer, faulty_server
+from tests.support.races import RUNS, at_once
 
-RUNS = 50
 EVIL = "<script>alert(1)</script>"
 
 

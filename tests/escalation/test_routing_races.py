@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Barrier
 
 import pytest
-from django.db import connections
 from django.db.models import Count
 from guardian.shortcuts import assign_perm
 
@@ -17,26 +13,9 @@ from apps.escalation import routing, tickets
 from apps.escalation.models import Category, Member, Team, Ticket
 from tests.escalation.desk import category, made, member
 from tests.escalation.factories import NOON, team
+from tests.support.races import RUNS, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-RUNS = 50
-
-
-def at_once(*deeds: Callable[[], object]) -> list[object]:
-    """Do things at the same moment, each on a connection of its own; what each returned or raised."""
-    start = Barrier(len(deeds))
-
-    def one(deed: Callable[[], object]) -> object:
-        try:
-            start.wait(10)
-            return deed()
-        except Exception as error:  # told to the test, which refuses it
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(one, deeds))
 
 
 def two_teams(capacity: int) -> tuple[tuple[Team, Category], tuple[Team, Category], User]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +15,6 @@ import pytest
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.core.errors import DomainError
 from apps.core.models import Decision, Notification, User
 from apps.core.roles import Role
 from apps.escalation import flags
@@ -25,6 +23,7 @@ from apps.escalation.models import Clock, ClockEvent, FlagEvent, RiskFlag
 from apps.escalation.sweep import Swept, sweep
 from tests.core.factories import person
 from tests.escalation.factories import NOON, minutes, raised
+from tests.support.races import at_once, kill
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DUE = NOON + minutes(5)
@@ -112,8 +111,7 @@ POINTS = [
 @pytest.mark.parametrize(("name", "when"), POINTS)
 def test_a_killed_worker_leaves_nothing_half_done_and_the_next_sweep_does_it(name: str, when: str) -> None:
     with half_way(name, 1, when) as worker:
-        worker.send_signal(signal.SIGKILL)
-        assert worker.wait(10) == -signal.SIGKILL
+        kill(worker)
     assert not Notification.objects.exists()
     assert sweep(now=DUE) == Swept(FLAGS, FLAGS, 0)
     assert_each_was_told_exactly_once()
@@ -121,8 +119,7 @@ def test_a_killed_worker_leaves_nothing_half_done_and_the_next_sweep_does_it(nam
 
 def test_what_a_killed_worker_had_committed_is_not_repeated() -> None:
     with half_way("record_many", 2, "after") as worker:
-        worker.send_signal(signal.SIGKILL)
-        worker.wait(10)
+        kill(worker)
     assert Notification.objects.count() == 5
     assert sweep(now=DUE).clocks == FLAGS - 5
     assert_each_was_told_exactly_once()
@@ -132,8 +129,7 @@ def test_two_beats_at_once_share_the_clocks() -> None:
     with half_way("_claim", 1, "after") as worker:
         assert sweep(now=DUE).clocks == FLAGS - 5  # the five that the other one holds are left to it
         assert sweep(now=DUE).clocks == 0
-        worker.kill()
-        worker.wait(10)
+        kill(worker)
     assert sweep(now=DUE).clocks == 5
     assert_each_was_told_exactly_once()
 
@@ -166,21 +162,6 @@ def test_a_database_that_restarts_during_a_sweep_costs_no_announcement(monkeypat
     assert Notification.objects.count() == 5
     assert sweep(now=DUE + timedelta(seconds=1)).clocks == FLAGS - 5
     assert_each_was_told_exactly_once()
-
-
-def at_once(*deeds: Callable[[], object]) -> list[object]:
-    """Do things in threads of their own; what each returned or raised."""
-
-    def one(deed: Callable[[], object]) -> object:
-        try:
-            return deed()
-        except DomainError as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(one, deeds))
 
 
 def test_who_acknowledges_while_a_worker_holds_the_clock_waits_and_wins_if_it_dies() -> None:

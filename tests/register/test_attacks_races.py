@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -23,16 +21,16 @@ from apps.register.papers.importing import apply, preview
 from tests.core.factories import person
 from tests.register.factories import NOON, TESTS, a_scored_risk, an_assessment, three
 from tests.register.test_import_apply import SMALL
-from tests.register.test_races import at_once, chain_is_whole, split
+from tests.register.test_races import chain_is_whole, split
+from tests.support.races import RUNS, at_once, kill
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TIMES = 50
 
 
-def test_approving_and_rejecting_fifty_times() -> None:
+def test_approving_and_rejecting_again_and_again() -> None:
     one, two = person(Role.RISK_MANAGER), person(Role.RISK_MANAGER)
     asker = person(Role.RISK_MANAGER)
-    for _ in range(TIMES):
+    for _ in range(RUNS):
         risk = a_scored_risk()
         made = acceptances.request(
             risk_id=risk.pk, seen_version=risk.version, reason="Small.", expires_on=NOON.date() + timedelta(days=9),
@@ -50,10 +48,10 @@ def test_approving_and_rejecting_fifty_times() -> None:
     assert chain_is_whole()
 
 
-def test_editing_and_scoring_fifty_times() -> None:
+def test_editing_and_scoring_again_and_again() -> None:
     version = three()
     risk = a_scored_risk()
-    for turn in range(TIMES):
+    for turn in range(RUNS):
         seen = Risk.objects.get(pk=risk.pk).version
         common: dict[str, Any] = {"risk_id": risk.pk, "seen_version": seen, "actor": TESTS, "now": NOON}
         done, errors = split(
@@ -70,9 +68,9 @@ def test_editing_and_scoring_fifty_times() -> None:
     assert chain_is_whole()
 
 
-def test_going_on_with_an_incident_fifty_times() -> None:
+def test_going_on_with_an_incident_again_and_again() -> None:
     people = [person(Role.RISK_MANAGER) for _ in range(2)]
-    for _ in range(TIMES):
+    for _ in range(RUNS):
         made = incidents.open_incident(
             title="Fire", description="d", severity=2, started_at=NOON, actor=people[0], now=NOON
         )
@@ -88,9 +86,9 @@ def test_going_on_with_an_incident_fifty_times() -> None:
         assert made.events.count() == 2
 
 
-def test_completing_a_review_fifty_times() -> None:
+def test_completing_a_review_again_and_again() -> None:
     people = [person(Role.RISK_MANAGER) for _ in range(2)]
-    for _ in range(TIMES):
+    for _ in range(RUNS):
         review = reviews.ask_for(actor=people[0], now=NOON, assessment=an_assessment())
         reviews.start(review_id=review.pk, actor=people[0], now=NOON)
         for point in review.points.all():
@@ -109,8 +107,8 @@ def test_completing_a_review_fifty_times() -> None:
     assert chain_is_whole()
 
 
-def test_importing_the_same_document_fifty_times() -> None:
-    for turn in range(TIMES):
+def test_importing_the_same_document_again_and_again() -> None:
+    for turn in range(RUNS):
         text = SMALL.replace("# Small", f"# Small {turn}").encode()
         rows = [preview(name=f"small-{turn}.md", data=text, actor=TESTS, now=NOON) for _ in range(2)]
         work: list[Callable[[], object]] = [
@@ -152,23 +150,9 @@ def test_an_import_that_is_killed_leaves_nothing_and_is_done_again(tmp_path: Pat
     )  # fmt: skip
     assert worker.stdout is not None
     assert int(worker.stdout.readline()) > 0  # risks have been written in its transaction
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait(timeout=20) == -signal.SIGKILL
-    _until_gone(str(given["dbname"]))
+    kill(worker)
     assert (Risk.objects.count(), RiskAssessment.objects.count(), Decision.objects.count()) == (0, 0, decisions)
     assert RiskImport.objects.get().state == "preview"
     apply(import_id=row.pk, seen=row.register_version, actor=TESTS, now=NOON)
     assert Risk.objects.count() == 1500
     assert chain_is_whole()
-
-
-def _until_gone(database: str) -> None:
-    """Wait until the database saw that the killed worker is gone."""
-    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-    for _ in range(200):
-        with connection.cursor() as cursor:
-            cursor.execute(others, [database])
-            if cursor.fetchone()[0] == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("the worker's connection is still there")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
-from django.db import connections
 
 from apps.core.decisions import verify
 from apps.core.models import Decision
@@ -18,26 +15,10 @@ from apps.register.models import Acceptance, MatrixVersion, Mitigation, Rating, 
 from apps.register.refusals import MitigationChanged, RiskChanged, WrongState
 from tests.core.factories import person
 from tests.register.factories import NOON, TESTS, a_mitigation, a_risk, a_scored_risk, an_assessment, three
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 END = NOON.date() + timedelta(days=30)
-
-
-def at_once(*writes: Callable[[], object]) -> list[object]:
-    """What each of several writes gave or raised, begun at the same moment on connections of their own."""
-    start = Barrier(len(writes))
-
-    def run(write: Callable[[], object]) -> object:
-        try:
-            start.wait(timeout=10)
-            return write()
-        except Exception as error:  # whatever it is, the test judges it
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(writes)) as pool:
-        return list(pool.map(run, writes))
 
 
 def split(results: Sequence[object]) -> tuple[list[object], list[Exception]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from threading import Barrier, Thread
+from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.core.models import Notification
 from apps.subscriptions import scores
@@ -16,35 +15,16 @@ from apps.subscriptions.models import Approval, RiskScore, RiskScoreHistory
 from apps.subscriptions.scores import recalculate
 from tests.core.factories import UserFactory
 from tests.subscriptions.factories import NOW, ApprovalFactory, BalanceFactory, SubscriptionFactory
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*jobs: Callable[[], Any]) -> None:
-    """Run jobs in threads with connections of their own, started together; none may fail."""
-    barrier, errors = Barrier(len(jobs)), []
-
-    def run(job: Callable[[], Any]) -> None:
-        try:
-            barrier.wait(10)
-            job()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert errors == []
 
 
 def test_first_scores_by_four_at_once() -> None:
     owner = UserFactory()
     ids = [SubscriptionFactory(owner=owner, scope=None).pk for _ in range(12)]
-    at_once(*(lambda turn=turn: recalculate(ids[turn:] + ids[:turn], now=NOW) for turn in (0, 3, 6, 9)))  # type: ignore[misc]
+    results = at_once(*(lambda turn=turn: recalculate(ids[turn:] + ids[:turn], now=NOW) for turn in (0, 3, 6, 9)))  # type: ignore[misc]
+    assert not [each for each in results if isinstance(each, Exception)]
     assert RiskScore.objects.count() == RiskScoreHistory.objects.count() == 12
     assert Notification.objects.filter(recipient=owner).count() == 12
 
@@ -73,5 +53,6 @@ def test_older_facts_never_overwrite_newer_ones(monkeypatch: pytest.MonkeyPatch)
         recalculate([subscription.pk], now=NOW + timedelta(seconds=2))
 
     monkeypatch.setattr(scores, "gather", slow)
-    at_once(lambda: recalculate([subscription.pk], now=NOW + timedelta(seconds=1)), revoke)
+    results = at_once(lambda: recalculate([subscription.pk], now=NOW + timedelta(seconds=1)), revoke)
+    assert not [each for each in results if isinstance(each, Exception)]
     assert RiskScore.objects.get().risk_level == "HIGH"
