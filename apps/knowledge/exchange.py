@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from apps.core.errors import DomainError
 from apps.core.exports import harmless
+from apps.knowledge.carrying import faults
 from apps.knowledge.drafts import LONGEST_BODY
 from apps.knowledge.models import Article, ArticleVersion
 
@@ -94,10 +95,11 @@ class Paper(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A paper, and where it was read: a file, with the line or the place in it."""
+    """A paper, and where it was read: a file, with the line or the place in it, and the folder in which that is."""
 
     place: str
     paper: Paper
+    folder: Path
 
 
 @dataclass
@@ -137,7 +139,9 @@ def read_papers(path: Path) -> list[Read]:
             continue
         for place, facts in raw:
             try:
-                found.append(Read(place, Paper.model_validate(facts)))
+                found.append(Read(place, Paper.model_validate(facts), file.parent))
+                for words in faults(found[-1].paper.body, file.parent):
+                    problems.add(place, words)
             except ValidationError as error:
                 for one in error.errors():
                     name = ".".join(map(str, one["loc"])) or "article"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.core.files.storage import default_storage
 from django.db import transaction
 
 from apps.core.models import User
 from apps.knowledge import drafts, keeping, reviewing, rights
+from apps.knowledge.carrying import brought_in
 from apps.knowledge.exchange import Paper, Problems, Read, same_words
-from apps.knowledge.models import Article, ArticleVersion, Category
+from apps.knowledge.images import add_image
+from apps.knowledge.models import Article, ArticleImage, ArticleVersion, Category
 
 _OPEN = ("draft", "in_review", "approved")
 
@@ -45,11 +49,13 @@ def take_in(
         BadArticles: a category, owner or reviewer is not there; nothing was written.
         NotAllowed: the actor may not write articles, or not those of others.
     """
-    importer = Importer(actor=actor, now=now, submit=submit)
-    importer.look_up(found, make_categories=make_categories)
-    for one in found:
-        importer.take(one)
-    return importer.taken
+    with ExitStack() as undo:
+        importer = Importer(actor=actor, now=now, submit=submit, undo=undo)
+        importer.look_up(found, make_categories=make_categories)
+        for one in found:
+            importer.take(one)
+        undo.pop_all()  # all went well, so the files of pictures stay
+        return importer.taken
 
 
 class Importer:
@@ -57,10 +63,11 @@ class Importer:
 
     Args:
         submit: ask for a review of each draft.
+        undo: what is to be done should the import fail.
     """
 
-    def __init__(self, *, actor: User, now: datetime, submit: bool) -> None:
-        self.actor, self.now, self.submit = actor, now, submit
+    def __init__(self, *, actor: User, now: datetime, submit: bool, undo: ExitStack) -> None:
+        self.actor, self.now, self.submit, self.undo = actor, now, submit, undo
         self.taken = Taken()
         self.people: dict[str, User] = {}
         self.shelves: dict[str, Category] = {}
@@ -108,9 +115,9 @@ class Importer:
         if other is not None:
             self.taken.duplicates.append(f"{one.place}: {other.slug} has the same title or text.")
         elif held is None:
-            self._create(paper)
+            self._create(one)
         else:
-            self._update(held, paper, one.place)
+            self._update(held, one)
 
     def _other(self, paper: Paper, held: Article | None) -> Article | None:
         """Another article with the same title, or with the same text."""
@@ -129,20 +136,40 @@ class Importer:
             "review_every_days": paper.review_every_days,
         }
 
-    def _create(self, paper: Paper) -> None:
+    def _create(self, one: Read) -> None:
+        paper = one.paper
         version = drafts.create_article(
             title=paper.title, body=paper.body, slug=paper.slug, owner=self.people.get(paper.owner), questions=paper.questions,
             actor=self.actor, now=self.now, **self._details(paper),
         )  # fmt: skip
+        body, _ = brought_in(paper.body, one.folder, version.article, self._adding(version.article))
+        if body != paper.body:
+            version = drafts.edit_draft(
+                version_id=version.pk, seen_digest=version.digest, title=paper.title, body=body, changes=version.changes,
+                actor=self.actor, now=self.now,
+            )  # fmt: skip
         version.article.reviewers.set([self.people[name] for name in paper.reviewers])
         self.titles[(paper.language, same_words(paper.title))] = version.article_id
         self._ask(version)
         self.taken.created.append(version.article.slug)
 
-    def _update(self, article: Article, paper: Paper, place: str) -> None:
-        words = (paper.title, paper.body)
+    def _adding(self, article: Article) -> Callable[[bytes], ArticleImage]:
+        """Gives the article a picture; its file goes again if the import fails after all."""
+
+        def add(data: bytes) -> ArticleImage:
+            image = add_image(article_id=article.pk, data=data, actor=self.actor, now=self.now)
+            if image.uploaded_at == self.now:  # not one that somebody else added meanwhile
+                self.undo.callback(default_storage.delete, str(image.file.name))
+            return image
+
+        return add
+
+    def _update(self, article: Article, one: Read) -> None:
+        paper, place = one.paper, one.place
+        body, whole = brought_in(paper.body, one.folder, article)
+        words = (paper.title, body)
         versions = list(article.versions.filter(state__in=[*_OPEN, "published"]))
-        same = any((one.title, one.body) == words for one in versions)
+        same = whole and any((one.title, one.body) == words for one in versions)
         if article.archived_at or (not same and any(one.state in _OPEN for one in versions)):
             why = "it is archived" if article.archived_at else "another draft is on its way"
             self.taken.in_the_way.append(f"{place}: {article.slug} is left as it is, for {why}.")
@@ -150,8 +177,9 @@ class Importer:
         changed = self._change_details(article, paper)
         if not same:
             version = drafts.new_draft(article_id=article.pk, actor=self.actor, now=self.now)
+            body, _ = brought_in(paper.body, one.folder, article, self._adding(article))
             version = drafts.edit_draft(
-                version_id=version.pk, seen_digest=version.digest, title=paper.title, body=paper.body,
+                version_id=version.pk, seen_digest=version.digest, title=paper.title, body=body,
                 changes="Brought from a file", actor=self.actor, now=self.now,
             )  # fmt: skip
             self._ask(version)

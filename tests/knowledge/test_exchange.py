@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from PIL import Image
 
 from apps.core.models import User
 from apps.core.roles import Role
 from apps.knowledge import drafts, reviewing
 from apps.knowledge.exchange import BadArticles, Paper, as_csv, as_json, as_markdown, read_papers
+from apps.knowledge.images import add_image, address
 from apps.knowledge.models import Article, ArticleVersion, Category
 from apps.knowledge.refusals import NotAllowed
 from apps.knowledge.taking_in import Taken, take_in
@@ -202,3 +205,80 @@ def test_an_archived_article_is_left_as_it_is(tmp_path: Path, mara: User) -> Non
     taken(path, mara)
     reviewing.archive(article_id=Article.objects.get().pk, reason="r", actor=mara, now=NOW)
     assert len(taken(path, mara).in_the_way) == 1
+
+
+def pixels(colour: str = "navy") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (9, 7), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["out", "out.csv", "out.json"])
+def test_pictures_go_along_and_come_in_again(tmp_path: Path, settings: Any, mara: User, name: str) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    version = drafts.create_article(category=Category.objects.get(), title="A lamp?", body="-", actor=mara, now=NOW)
+    kept = address(add_image(article_id=version.article_id, data=pixels(), actor=mara, now=NOW))
+    lost = add_image(article_id=version.article_id, data=pixels("red"), actor=mara, now=NOW)
+    lost.file.storage.delete(lost.file.name)
+    body = f"![It]({kept})\n\n![Lost]({address(lost)})\n\nText that says {kept} is no link.\n\n[it]: {kept}"
+    version = drafts.edit_draft(
+        version_id=version.pk, seen_digest=version.digest, title="A lamp?", body=body, changes="-", actor=mara, now=NOW
+    )
+    published(version)
+    call_command("export_articles", tmp_path / "files" if name == "out" else _made(tmp_path / "files") / name)
+    path = tmp_path / "files" if name == "out" else tmp_path / "files" / name
+    assert len(list((tmp_path / "files" / "pictures").iterdir())) == 1
+    assert taken(path, mara).unchanged == ["a-lamp"]
+    # In another system the article and its picture have other ids.
+    Article.objects.update(slug="former")
+    ArticleVersion.objects.filter(pk=version.pk).update(state="archived")
+    again = taken(path, mara, submit=True)
+    assert again.created == ["a-lamp"]
+    came = ArticleVersion.objects.get(article__slug="a-lamp")
+    image = came.article.images.get()
+    assert came.body == body.replace(f"![It]({kept}", f"![It]({address(image)}").replace(
+        f": {kept}", f": {address(image)}"
+    )
+    assert address(image) != kept
+    assert taken(path, mara).unchanged == ["a-lamp"]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("pictures/none.png", "There is no picture"),
+        ("pictures/bad.png", "pictures/bad.png"),
+        ("pictures/up.png", "no picture"),
+    ],
+)
+def test_pictures_that_are_none_stop_all(tmp_path: Path, mara: User, link: str, words: str) -> None:
+    path = written(tmp_path, "md", PAPER.model_copy(update={"body": f"![x]({link})"}))
+    (_made(tmp_path / "pictures") / "bad.png").write_bytes(b"<svg onload=alert(1)>")
+    (tmp_path / "pictures" / "up.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadArticles) as refused:
+        taken(path, mara)
+    assert words in str(refused.value.fields)
+    assert not Article.objects.exists()
+
+
+def test_an_import_that_fails_leaves_no_files(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    papers = [PAPER.model_copy(update={"body": "![x](pictures/a.png)"}), OTHER.model_copy(update={"slug": "zz-last"})]
+    path = written(_made(tmp_path / "files"), "md", *papers)
+    (_made(path / "pictures") / "a.png").write_bytes(pixels())
+    create = drafts.create_article
+
+    def fails(**facts: Any) -> ArticleVersion:
+        if facts["slug"] == PAPER.slug:
+            return create(**facts)
+        raise NotAllowed
+
+    monkeypatch.setattr(drafts, "create_article", fails)
+    with pytest.raises(NotAllowed):
+        taken(path, person(Role.CONTENT_OWNER))
+    assert not [one for one in (tmp_path / "media").rglob("*") if one.is_file()]
