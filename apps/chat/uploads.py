@@ -1,4 +1,4 @@
-"""Files that customers send: what is taken, and how they are kept and handed out.
+"""Files that customers send, and those that members of staff send them: what is taken, how they are kept and handed out.
 
 A file's type follows from its content, never from its name or from what the browser says. Only types that no browser runs
 are taken. Pictures are read once to see that they are what they look like, and that they are no bomb. Files are kept in
@@ -24,9 +24,11 @@ from django.db import transaction
 from django.http import FileResponse
 from PIL import Image
 
+from apps.chat.binding import State, authorise, called
 from apps.chat.models import Conversation, Event, Upload
-from apps.chat.refusals import ConversationNotFound, FileRefused, TooLarge, WrongType
+from apps.chat.refusals import ConversationNotFound, FileRefused, NotYours, TooLarge, WrongType
 from apps.chat.saying import add, locked, plain, spoken_again
+from apps.core.models import User
 from apps.core.redaction import redact
 
 LARGEST = 8 * 1024 * 1024
@@ -55,16 +57,22 @@ class Received:
     repeated: bool = False
 
 
-def receive(*, conversation_id: int, file: File[Any], client_id: UUID, now: datetime) -> Received:
-    """Take a customer's file as the next event of a conversation.
+def receive(
+    *, conversation_id: int, file: File[Any], client_id: UUID, now: datetime, user: User | None = None
+) -> Received:
+    """Take a file as the next event of a conversation.
 
     Args:
         client_id: chosen by the sender; the same again stores nothing.
+        user: the member of staff who sends it; None for the customer.
 
     Raises:
         TooLarge, FileRefused, WrongType: of the file.
-        ConversationNotFound: there is none.
+        ConversationNotFound: there is none, or not for this person.
+        NotAllowed, NotYours: a member of staff may not talk with customers, or does not have the conversation.
     """
+    if user:
+        _held_by(conversation_id, user)  # before anything is written; asked again under the lock
     if before := Event.objects.filter(conversation=conversation_id, client_id=client_id).first():
         return Received(before, repeated=True)
     size = file.size or 0
@@ -73,31 +81,49 @@ def receive(*, conversation_id: int, file: File[Any], client_id: UUID, now: date
     if not size:
         raise FileRefused("The file is empty.")
     kind = type_of(file)
-    upload = Upload(name=name_for(str(file.name or ""), kind), content_type=kind, size=size, by_customer=True)
+    upload = Upload(name=name_for(str(file.name or ""), kind), content_type=kind, size=size, by_customer=user is None)
     upload.created_at = now
     # Written before the row: a file without a row wastes room, a row without a file is a broken promise.
     upload.file.save(f"chat/{now:%Y/%m}/{uuid4().hex}", file, save=False)
     try:
-        return _kept(conversation_id, upload, client_id, now)
+        return _kept(conversation_id, upload, client_id, now, user)
     except BaseException:
         upload.file.delete(save=False)
         raise
 
 
+def _held_by(conversation_id: int, user: User) -> None:
+    """Refuse a member of staff who may not write to this customer now."""
+    authorise(user)
+    conversation = Conversation.objects.visible_to(user).filter(pk=conversation_id).first()
+    if conversation is None:
+        raise ConversationNotFound
+    if conversation.state != State.PERSON or conversation.assignee_id != user.pk:
+        raise NotYours
+
+
 @transaction.atomic
-def _kept(conversation_id: int, upload: Upload, client_id: UUID, now: datetime) -> Received:
+def _kept(conversation_id: int, upload: Upload, client_id: UUID, now: datetime, user: User | None) -> Received:
     conversation = locked(conversation_id)
+    if user:
+        _held_by(conversation_id, user)
     if before := conversation.events.filter(client_id=client_id).first():
         upload.file.delete(save=False)
         return Received(before, repeated=True)
     if conversation.uploads.count() >= MOST_OF_CONVERSATION:
         raise FileRefused("There are enough files in this conversation.")
-    spoken_again(conversation, now)
+    if user is None:
+        spoken_again(conversation, now)
     upload.conversation = conversation
     upload.save()
     facts = {"id": str(upload.public_id), "name": upload.name, "content_type": upload.content_type, "size": upload.size}
-    kind, author = Event.Kind.FILE, Event.Author.CUSTOMER
-    event = Event(kind=kind, author=author, client_id=client_id, text=upload.name, data={"file": facts}, at=now)
+    author, by = (Event.Author.AGENT, {"name": called(user)}) if user else (Event.Author.CUSTOMER, {})
+    event = Event(
+        kind=Event.Kind.FILE, author=author, user=user, client_id=client_id, text=upload.name,
+        data={"file": facts, **by}, at=now,
+    )  # fmt: skip
+    if user:
+        Conversation.objects.filter(pk=conversation_id, first_response_at=None).update(first_response_at=now)
     return Received(add(conversation, event))
 
 

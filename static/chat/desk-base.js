@@ -89,8 +89,9 @@ window.Desk = (() => {
     const options = { headers: { Accept: "application/json" }, credentials: "same-origin", redirect: "error" };
     if (body) {
       options.method = "POST";
-      options.body = JSON.stringify(body);
-      options.headers["Content-Type"] = "application/json";
+      const form = body instanceof FormData;
+      options.body = form ? body : JSON.stringify(body);
+      if (!form) options.headers["Content-Type"] = "application/json";
       options.headers["X-CSRFToken"] = root.dataset.csrf;
     }
     const answer = await fetch(root.dataset.url + path, options);

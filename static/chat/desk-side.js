@@ -38,10 +38,11 @@
   const linked = (rows, words, foot) => rows.map((one) => el("li", {}, el("a", { href: one.url, target: "_blank", rel: "noopener" }, words(one)), el("span.desk-item__foot", {}, foot(one))));
   const items = (title, iconName, rows, none) => part(title, iconName, rows.length ? el("ul.desk-items", {}, rows) : el("p.muted.small", {}, none));
 
-  const customer = ({ visitor, proven, orders: bought, subscriptions: held, earlier, tickets, flags }) => [
+  const customer = ({ visitor, proven, orders: bought, subscriptions: held, earlier, tickets, flags, proposed }) => [
     part("Who", "user",
       el("p.desk-part__lead", {}, el("strong", {}, visitor.name || "Anonymous visitor"), " ", visitor.known ? badge("ok", "Signed in on the page", "check") : badge("muted", "Not signed in"), proven.map((one) => badge("info", `${one.matter} proven`, "check"))),
       pairs([["E-mail", visitor.email ? [visitor.email, visitor.known ? "" : el("span.muted.small", {}, " (as they say)")] : ""], ["Site", visitor.site], ["Language", visitor.language], ["First seen", moment(visitor.since)]])),
+    proposed.length ? items("Proposed risk flags", "eye", linked(proposed, (one) => one.title, (one) => [badge(one.level > 3 ? "bad" : "warn", `Level ${one.level} proposed`), el("span.muted.small", {}, one.why)]), "") : "",
     flags.length ? items("Risk flags", "flag", linked(flags, (one) => one.title, (one) => [badge(one.open ? "bad" : "muted", one.level), el("span.muted.small", {}, one.step)]), "") : "",
     items("Orders", "cart", orders(bought), visitor.email ? "None with this address that you may see." : "No address is known yet."),
     held.length ? items("Subscriptions", "retry", subscriptions(held), "") : "",

@@ -42,7 +42,7 @@
     Desk.write?.mode();
     Desk.side.head();
     stay();
-    if (first || fresh.some((event) => event.data.flag || event.kind === "form")) Desk.side.load();
+    if (first || fresh.some((event) => event.data.flag || event.data.ticket || event.kind === "form")) Desk.side.load();
     if (found.seq < found.head.seq) load();
     sawIt();
   };
@@ -89,6 +89,7 @@
         may.has("resolve") ? button("resolve", "Resolve", "check", "e") : "",
         may.has("assign") ? button("assign", "Assign", "users", "a") : "",
         may.has("transfer") ? button("give", "Give on", "send", "g") : "",
+        may.has("ticket") ? button("ticket", "Ticket", "mail", "m") : "",
         head.flag_url ? el("a.btn.btn--small.desk-flag", { href: head.flag_url, target: "_blank", rel: "noopener", "data-do": "flag" }, icon("flag"), el("span", {}, "Flag risk"), " ", el("kbd", {}, "f")) : ""));
     if (focus) headBox.querySelector(`[data-do=${focus}]`)?.focus({ preventScroll: true });
   };
@@ -119,7 +120,7 @@
   const WORDS = { handoff: "Handed to a person", rating: "Rated", form: "Details given", state: "Changed", assigned: "Assigned" };
   const happened = (event) => {
     const score = event.data.score ? `${event.data.score} of 5` : "";
-    const words = score ? [`Rated ${score}`, event.text].filter(Boolean).join(": ") : event.text || event.data.what === "handed_off" && `Handed to ${event.data.team || "people"}` || [WORDS[event.kind] || event.kind, event.data.again ? "The customer wrote again" : ""].filter(Boolean).join(" · ");
+    const words = score ? [`Rated ${score}`, event.text].filter(Boolean).join(": ") : event.text || event.data.what === "handed_off" && `Handed to ${event.data.team || "people"}` || event.data.ticket && `Goes on as ticket ${event.data.ticket}` || [WORDS[event.kind] || event.kind, event.data.again ? "The customer wrote again" : ""].filter(Boolean).join(" · ");
     return el(`p.desk-event${event.internal ? ".desk-event--internal" : ""}`, { "data-seq": event.seq }, event.data.flag_url ? [icon("flag"), el("a", { href: safe(event.data.flag_url) }, words)] : words, " ", el("time", { datetime: event.at, title: moment(event.at) }, clockTime(event.at)));
   };
 

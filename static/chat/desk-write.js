@@ -41,7 +41,7 @@
     text.placeholder = mode === "note" ? "A note for your colleagues; the customer never sees it" : canReply ? `Write to ${head.who}` : may.has("reopen") ? "Resolved. Reopen it (o) to write" : head.state === "person" ? `${head.assignee.first} has this conversation. Take it over (t) to write` : "Take it (t) to write";
     text.setAttribute("aria-label", mode === "note" ? "Private note" : "Reply");
     hint.textContent = blocked ? "" : mode === "note" ? "Enter saves, Shift + Enter makes a new line" : "Enter sends, Shift + Enter makes a new line";
-    form.querySelectorAll("[data-do=canned], [data-do=articles]").forEach((one) => { one.hidden = mode === "note" || !canReply; });
+    form.querySelectorAll("[data-do=canned], [data-do=articles], [data-do=file]").forEach((one) => { one.hidden = mode === "note" || !canReply; });
     attachedBox.hidden = mode === "note" || !attached.length;
   };
 
@@ -143,6 +143,27 @@
   const pending = () => (waiting.get(state.open) || []).map((one) => el(`div.desk-said.desk-said--ours.desk-said--${one.what === "note" ? "note" : "agent"}.desk-said--pending${one.failed ? ".desk-said--failed" : ""}`, {},
     el("div.desk-said__body", {}, el("p.desk-said__text", {}, one.words)),
     el("p.desk-said__foot", {}, one.failed ? [one.failed, " ", el("button.btn.btn--small", { type: "button", onclick: () => { one.failed = ""; next(one.at); Desk.talk.drawLog(); } }, "Try again"), el("button.btn.btn--small.btn--ghost", { type: "button", onclick: () => { drop(one); text.value = text.value || one.words; grow(); Desk.talk.drawLog(); } }, "Take back")] : one.late ? "Not sent yet, trying again…" : "Sending…")));
+
+  // Files go at once, under an id of their own, so that one sent twice is stored once.
+  const sendFile = async (file) => {
+    const id = state.open, form = new FormData();
+    form.append("client_id", newId());
+    form.append("after", String(state.seq));
+    form.append("file", file, file.name);
+    Desk.toast(`Sending ${file.name}…`);
+    try {
+      const found = await ask(here(id, "files/"), form);
+      if (id === state.open) Desk.talk.take(found);
+    } catch (error) { Desk.toast(error instanceof Desk.Refused ? `${file.name}: ${error.message}` : `${file.name} could not be sent. Try again.`, "bad"); }
+  };
+  const picker = document.getElementById("desk-file");
+  picker.addEventListener("change", () => { [...picker.files].slice(0, 5).forEach(sendFile); picker.value = ""; });
+  text.addEventListener("paste", (event) => {
+    const files = [...event.clipboardData.files];
+    if (!files.length || mode === "note") return;
+    event.preventDefault();
+    files.slice(0, 5).forEach(sendFile);
+  });
 
   const stopTyping = () => {
     clearTimeout(typingTimer);

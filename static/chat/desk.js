@@ -52,6 +52,11 @@
       if (!may("resolve")) return;
       if (await Desk.pick.sure("Resolve this conversation?", "The customer is asked how it went. What they write later begins anew.", "Resolve")) await Desk.act("resolve");
     },
+    ticket: async () => {
+      if (!may("ticket")) return;
+      if (await Desk.pick.sure("Go on as a ticket?", "The conversation is resolved. The customer is told the ticket's number and until when it is answered.", "Make a ticket")) await Desk.act("ticket");
+    },
+    file: () => Desk.write?.canReply() && document.getElementById("desk-file").click(),
     reopen: () => may("reopen") && Desk.write.expect(Desk.act("reopen")),
     assign: () => may("assign") && Desk.pick.give(false),
     give: () => may("transfer") && Desk.pick.give(true),
@@ -63,7 +68,7 @@
     flag: () => state.head?.flag_url && window.open(state.head.flag_url, "_blank", "noopener"),
     search: () => Desk.lists.search.focus(),
   };
-  const KEYS = { "?": "help", t: "take", r: "reply", n: "note", a: "assign", g: "give", f: "flag", e: "resolve", o: "reopen", h: "rate", c: "canned", s: "articles", i: "side", u: "close", "/": "search" };
+  const KEYS = { "?": "help", t: "take", r: "reply", n: "note", a: "assign", g: "give", f: "flag", e: "resolve", m: "ticket", p: "file", o: "reopen", h: "rate", c: "canned", s: "articles", i: "side", u: "close", "/": "search" };
 
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-do]");

@@ -17,14 +17,14 @@ from django.utils import timezone
 from apps.chat import conversations
 from apps.chat.desk.acts import ACTS
 from apps.chat.models import Conversation, Handoff, HandoffRating, Reading, Upload
-from apps.core.models import Scope, User
+from apps.core.models import Decision, Scope, User
 from apps.core.roles import Role
-from apps.escalation.models import CannedReply, RiskFlag
+from apps.escalation.models import CannedReply, Proposal, RiskFlag
 from apps.knowledge.models import SearchIndex
 from apps.knowledge.search import passages
 from apps.orders.models import Customer, Order, Store
 from apps.subscriptions.models import Subscription
-from tests.chat.factories import chat_site, conversation, says, visitor
+from tests.chat.factories import NOON, chat_site, conversation, says, visitor
 from tests.core.factories import ScopeFactory, UserFactory, person
 from tests.escalation.factories import team
 from tests.knowledge.factories import ArticleFactory, VersionFactory, published
@@ -141,7 +141,7 @@ def test_opening_shows_all_and_is_recorded_once(client: Client, ada: User, talk:
     for _ in range(2):
         answer = client.get(url(talk, "events/")).json()
     assert [event["kind"] for event in answer["events"]] == ["message", "note"]
-    assert answer["head"]["may"] == ["note", "assign", "transfer", "resolve", "take"]
+    assert answer["head"]["may"] == ["note", "assign", "transfer", "resolve", "ticket", "take"]
     assert answer["head"]["clock"]["due_at"]
     assert [(reading.user, reading.up_to_seq) for reading in Reading.objects.all()] == [(ada, 2)]
 
@@ -418,3 +418,65 @@ def test_orders_and_subscriptions_stand_beside(client: Client, ada: User, scope:
     assert [(one["number"], one["total"], one["proven"]) for one in beside["orders"]] == [("#1", "9.50 EUR", False)]
     assert [(one["name"], one["level"]) for one in beside["subscriptions"]] == [("Club", "")]
     assert not beside["visitor"]["known"]
+
+
+def send(client: Client, talk: Conversation, content: bytes, name: str = "label.txt", key: str = "") -> Any:
+    file = ContentFile(content, name=name)
+    return client.post(url(talk, "files/"), {"client_id": key or str(uuid4()), "after": "0", "file": file})
+
+
+def test_a_file_goes_to_the_customer_once(
+    client: Client, ada: User, talk: Conversation, settings: Any, tmp_path: Any
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    do(client, talk, "take")
+    key = str(uuid4())
+    for _ in range(2):
+        assert send(client, talk, b"Return to: Nordlicht", key=key).status_code == 200
+    event = talk.events.get(kind="file")
+    assert (event.author, event.user, event.internal) == ("agent", ada, False)
+    upload = Upload.objects.get()
+    assert (upload.by_customer, event.data["file"]["id"]) == (False, str(upload.public_id))
+    talk.refresh_from_db()
+    assert talk.first_response_at is not None
+    assert send(client, talk, b"<html><script>1</script>").status_code == 415
+    assert send(client, talk, b"").status_code in (400, 422)
+
+
+def test_who_does_not_have_it_sends_no_file(
+    client: Client, talk: Conversation, scope: Scope, settings: Any, tmp_path: Any
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    for who, status in (
+        (person(Role.SUPPORT_AGENT, scope), 409), (person(Role.AUDITOR), 403), (person(Role.SUPPORT_AGENT, ScopeFactory()), 404),
+    ):  # fmt: skip
+        client.force_login(who)
+        assert send(client, talk, b"hello").status_code == status
+    assert not Upload.objects.exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing is kept of what was refused"
+
+
+def test_a_conversation_goes_on_as_a_ticket(client: Client, ada: User, talk: Conversation) -> None:
+    says(talk, "Please change the address of order #1042")
+    do(client, talk, "take")
+    answer = do(client, talk, "ticket")
+    assert answer.status_code == 200, answer.content
+    talk.refresh_from_db()
+    assert (talk.state, talk.resolution) == ("resolved", "ticket")
+    assert talk.ticket is not None
+    assert talk.ticket.number in talk.events.said().latest("seq").text, "the customer is told"
+    assert "change the address" in talk.ticket.messages.get(kind="customer").body
+    assert client.get(url(talk, "customer/")).json()["tickets"][0]["number"] == talk.ticket.number
+    assert do(client, talk, "ticket").status_code == 409
+    assert Decision.objects.filter(action="conversation_made_ticket").count() == 1
+
+
+def test_flags_that_are_proposed_stand_beside(client: Client, talk: Conversation, scope: Scope) -> None:
+    facts = {"scope": scope, "indicator": "safety", "level": 5, "score": 1.0, "created_at": NOON, "updated_at": NOON}
+    Proposal.objects.create(**facts, subject=f"conversation:{talk.pk}", title="Hot charger", reasons=["It says: burnt"])
+    Proposal.objects.create(**facts, subject="conversation:0", title="Of another")
+    for role in (Role.TEAM_LEAD, Role.SUPPORT_AGENT):
+        client.force_login(who := person(role, scope))
+        shown = client.get(url(talk, "customer/")).json()["proposed"]
+        sees = who.has_perm("escalation.view_proposal")
+        assert [one["title"] for one in shown] == (["Hot charger"] if sees else [])

@@ -27,7 +27,7 @@ from apps.chat.conversations import turn_over
 from apps.chat.models import Conversation, Dialogue, Event, Handoff
 from apps.chat.saying import locked, say
 from apps.chat.telling import tell_team
-from apps.escalation.models import Category
+from apps.escalation.models import Category, Ticket
 
 logger = structlog.get_logger(__name__)
 
@@ -121,7 +121,7 @@ def _tell(
         return
     Dialogue.objects.filter(conversation=conversation).delete()
     if not here.there:
-        _as_ticket(conversation, handoff, here, now)
+        as_ticket(conversation, handoff, here, now)
 
 
 def opening(reason: str) -> str:
@@ -209,7 +209,7 @@ def _finish(conversation: Conversation, handoff: Handoff, now: datetime) -> None
     if here.there:
         speak(conversation, _("Thank you, I have passed this on. Somebody will be with you here shortly."), now)
     else:
-        _as_ticket(conversation, handoff, here, now)
+        as_ticket(conversation, handoff, here, now)
 
 
 def enough(conversation: Conversation, now: datetime) -> None:
@@ -219,7 +219,8 @@ def enough(conversation: Conversation, now: datetime) -> None:
             _finish(conversation, handoff, now)
 
 
-def _as_ticket(conversation: Conversation, handoff: Handoff | None, here: hours.Presence, now: datetime) -> None:
+def as_ticket(conversation: Conversation, handoff: Handoff | None, here: hours.Presence, now: datetime) -> Ticket:
+    """Let a conversation go on as a ticket, and tell its customer; called while holding the row lock."""
     ticket = make_ticket(conversation, handoff, here.team, now)
     words = _("Your ticket is %(number)s.") % {"number": ticket.number}
     if by := promised(ticket) or here.answer_by:
@@ -227,6 +228,7 @@ def _as_ticket(conversation: Conversation, handoff: Handoff | None, here: hours.
     words += " " + _("If you have another question meanwhile, just ask me.")
     speak(conversation, words, now, {"ticket": {"number": ticket.number}})
     metrics.tickets_total.labels(handoff.reason if handoff else "left").inc()
+    return ticket
 
 
 def guessed(messages: list[str]) -> Category | None:
@@ -271,5 +273,5 @@ def _rescued(conversation_id: int, now: datetime) -> bool:
     with translation.override(base(conversation.language)):
         if here.there:
             speak(conversation, _("I am sorry that you have waited so long; all colleagues are busy."), now)
-        _as_ticket(conversation, _waiting(conversation), here, now)
+        as_ticket(conversation, _waiting(conversation), here, now)
     return True

@@ -15,6 +15,7 @@ from apps.chat.binding import called, seen_by
 from apps.chat.desk import offers
 from apps.chat.desk.doors import answers, body_of
 from apps.chat.desk.pane import news
+from apps.chat.desk.ticketing import to_ticket
 from apps.chat.models import Conversation
 from apps.chat.refusals import BadRequest, CannotGive, NoSuchAct
 from apps.core.models import User
@@ -75,6 +76,10 @@ def _resolve(conversation: Conversation, user: User, body: Body, now: datetime) 
     conversations.resolve(conversation.pk, user, seen_version=_seen(body), now=now)
 
 
+def _ticket(conversation: Conversation, user: User, body: Body, now: datetime) -> None:
+    to_ticket(conversation.pk, user, seen_version=_seen(body), now=now)
+
+
 def _reopen(conversation: Conversation, user: User, body: Body, now: datetime) -> None:
     conversations.reopen(conversation.pk, user, _seen(body), now)
 
@@ -98,7 +103,7 @@ def _rate(conversation: Conversation, user: User, body: Body, now: datetime) -> 
 
 ACTS: Mapping[str, Act] = {
     "take": _take, "reply": _reply, "note": _note, "assign": _assign, "transfer": _transfer, "resolve": _resolve,
-    "reopen": _reopen, "read": _read, "rate": _rate,
+    "ticket": _ticket, "reopen": _reopen, "read": _read, "rate": _rate,
 }  # fmt: skip
 
 

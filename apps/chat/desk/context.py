@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from apps.chat.models import Conversation, Verification
 from apps.core.models import User
-from apps.escalation.models import RiskFlag, Ticket
+from apps.escalation.models import Proposal, Report, RiskFlag, Ticket
 from apps.orders.models import Customer, Order
 from apps.subscriptions.models import Subscription
 
@@ -33,6 +33,7 @@ def context_of(conversation: Conversation, user: User) -> dict[str, Any]:
         "earlier": _earlier(conversation, user),
         "tickets": _tickets(conversation, user),
         "flags": _flags(conversation, user),
+        "proposed": _proposed(conversation, user),
     }  # fmt: skip
 
 
@@ -121,4 +122,21 @@ def _flags(conversation: Conversation, user: User) -> list[dict[str, Any]]:
             "url": reverse("admin:escalation_riskflag_change", args=[one.pk]),
         }
         for one in rows.order_by("-raised_at")[:MOST]
+    ]  # fmt: skip
+
+
+def _proposed(conversation: Conversation, user: User) -> list[dict[str, Any]]:
+    """Flags that the indicators propose for this conversation, alone or with others like it, and nobody decided yet."""
+    if not user.has_perm("escalation.view_proposal"):
+        return []
+    about = f"conversation:{conversation.pk}"
+    alike = Report.objects.filter(subject=about, cluster__isnull=False).values_list("cluster", flat=True).distinct()
+    subjects = [about, *(f"cluster:{key}" for key in alike[:MOST])]
+    rows = Proposal.objects.visible_to(user).filter(status=Proposal.Status.OPEN, subject__in=subjects)
+    return [
+        {
+            "title": one.title, "level": one.level, "why": str(one.reasons[0]) if one.reasons else "",
+            "url": reverse("admin:escalation_proposal_change", args=[one.pk]),
+        }
+        for one in rows[:MOST]
     ]  # fmt: skip

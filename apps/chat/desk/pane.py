@@ -11,6 +11,7 @@ from apps.chat import live, readings
 from apps.chat.binding import OPEN, TALK, State
 from apps.chat.bot.summary import beside_fields
 from apps.chat.desk.lists import shown_person
+from apps.chat.desk.ticketing import MAKE
 from apps.chat.handoff_ratings import MISSING, RATE
 from apps.chat.models import Conversation, Handoff
 from apps.chat.reading import events_after, shown
@@ -57,7 +58,8 @@ def may_do(conversation: Conversation, user: User, *, mine: bool) -> list[str]:
         return []
     if conversation.state not in OPEN:
         return ["note", "reopen"]
-    return ["note", "assign", "transfer", "resolve", "reply" if mine else "take"]
+    ticket = ["ticket"] if user.has_perm(MAKE) else []
+    return ["note", "assign", "transfer", "resolve", *ticket, "reply" if mine else "take"]
 
 
 def news(conversation: Conversation, user: User, after: int, now: datetime) -> dict[str, Any]:

@@ -15,6 +15,7 @@ urlpatterns = [
     path("<uuid:public_id>/customer/", views.beside, name="chat_desk_customer"),
     path("<uuid:public_id>/canned/", views.canned, name="chat_desk_canned"),
     path("<uuid:public_id>/people/", views.people, name="chat_desk_people"),
+    path("<uuid:public_id>/files/", views.send_file, name="chat_desk_send_file"),
     path("<uuid:public_id>/files/<uuid:file_id>/", admin.site.admin_view(views.file), name="chat_desk_file"),
     path("<uuid:public_id>/do/<slug:what>/", acts.act, name="chat_desk_act"),
 ]

@@ -22,10 +22,11 @@ from apps.chat.desk.doors import answers
 from apps.chat.desk.pane import PLACE, news
 from apps.chat.handoff_ratings import MISSING
 from apps.chat.models import Conversation
-from apps.chat.refusals import ConversationNotFound
-from apps.chat.uploads import handed_out, upload_of
+from apps.chat.refusals import BadRequest, ConversationNotFound
+from apps.chat.uploads import handed_out, receive, upload_of
 from apps.core.models import User
 from apps.core.numbers import whole
+from apps.core.ratelimit import spend
 
 SCRIPTS = tuple(f"chat/desk{part}.js" for part in ("-base", "-live", "-list", "-talk", "-write", "-side", "-pick", ""))
 QUERY = 100
@@ -109,6 +110,21 @@ def file(request: HttpRequest, public_id: UUID, file_id: UUID) -> HttpResponseBa
     readings.note(conversation, user, up_to=conversation.seq, place=PLACE, now=timezone.now())
     answer["Cache-Control"] = "private, no-store"
     return answer
+
+
+@answers("POST")
+def send_file(user: User, request: HttpRequest, public_id: UUID) -> Mapping[str, Any]:
+    """Send the customer a file: a form with ``file``, ``client_id`` and ``after``."""
+    conversation, file, now = seen_by(user, public_id), request.FILES.get("file"), timezone.now()
+    try:
+        client_id = UUID(request.POST.get("client_id", ""))
+    except ValueError:
+        raise BadRequest("The client_id is missing.") from None
+    if file is None or len(request.FILES) > 1:
+        raise BadRequest("The file is missing.")
+    spend("chat_files", f"user:{user.pk}")
+    receive(conversation_id=conversation.pk, file=file, client_id=client_id, now=now, user=user)
+    return news(seen_by(user, public_id), user, whole(request.POST.get("after", "0")) or 0, now)
 
 
 def _doing(word: str) -> str:
