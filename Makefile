@@ -14,7 +14,7 @@ PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint format types check bench shell demo lock audit python venv venv-dev
+.PHONY: help run test both-tests e2e lint format types check bench shell demo lock audit python venv venv-dev
 
 help: ## Show this list
 	@echo "Riskdesk. Start with: make run"
@@ -24,8 +24,12 @@ run: venv ## Install, start everything with demo data, print the addresses (PORT
 	@exec $(LAUNCHER) run $(if $(filter 0,$(DEMO)),--no-demo)
 
 test: venv-dev ## Everything: unit, integration and browser tests on throw-away servers
-	@$(EPHEMERAL) $(PY) -m pytest $(PARALLEL) $(TEST_ARGS)
-	@$(MAKE) --no-print-directory e2e
+	@$(EPHEMERAL) $(MAKE) --no-print-directory both-tests
+
+# On servers that are there already; the second part finds the databases that the first one made.
+both-tests:
+	@$(PY) -m pytest $(PARALLEL) --reuse-db $(TEST_ARGS)
+	@$(MAKE) --no-print-directory e2e EPHEMERAL= TEST_ARGS="--reuse-db $(TEST_ARGS)"
 
 e2e: venv-dev ## The browser tests alone
 	@if chromium="$$($(LAUNCHER) browser)"; then \
