@@ -131,7 +131,7 @@ def request(
         requested_at=now,
     )  # fmt: skip
     deciders = people_with(Role.RISK_MANAGER).exclude(pk=actor.pk)
-    _tell(made, deciders, "Acceptance asked for", f"Until {expires_on}: {reason}", "requested")
+    _tell(made, deciders, "Acceptance asked for", f"Until {expires_on:%-d %b %Y}: {reason}", "requested")
     asked = _entry(made, actor, "acceptance_requested", reason)
     record_many([*(one for one in entries if one), asked])
     return made
@@ -160,7 +160,9 @@ def approve(*, acceptance_id: int, actor: User, now: datetime, reason: str, seen
         raise WrongState("The day on which it would end has come.")
     _decide(acceptance, State.APPROVED, actor, now, said(reason, "reason", "Why you accept it."))
     risk.status = Status.ACCEPTED
-    save_risk(risk, ["status"], actor, f"Accepted until {acceptance.expires_on}: {acceptance.decision_reason}")
+    save_risk(
+        risk, ["status"], actor, f"Accepted until {acceptance.expires_on:%-d %b %Y}: {acceptance.decision_reason}"
+    )
     _tell(acceptance, [acceptance.requested_by], "Risk accepted", acceptance.decision_reason, "approved")
     record(_entry(acceptance, actor, "acceptance_approved", acceptance.decision_reason))
     return acceptance
@@ -305,7 +307,7 @@ def _expire(acceptance_id: int, now: datetime) -> bool:
     acceptance.risk = risk
     held = acceptance.state == State.APPROVED
     end(acceptance, State.EXPIRED, JOB, now, "Its day has come.")
-    reopen(risk, JOB, f"The acceptance ended on {acceptance.expires_on}.")
+    reopen(risk, JOB, f"The acceptance ended on {acceptance.expires_on:%-d %b %Y}.")
     words = "The risk is open again." if held else "Nobody decided before its day came."
     _tell(acceptance, _concerned(acceptance), "Acceptance ended", words, "expired")
     record(_entry(acceptance, JOB, "acceptance_expired", words))
@@ -351,7 +353,7 @@ def _warn(acceptance: Acceptance, today: date, now: datetime) -> None:
     said_on = acceptance.warned_at.date() if acceptance.warned_at else None
     if said_on and (acceptance.expires_on - said_on).days <= step:
         return
-    words = f"It ends on {acceptance.expires_on}; then the risk is open again. Ask anew if it should stay accepted."
+    words = f"It ends on {acceptance.expires_on:%-d %b %Y}; then the risk is open again. Ask anew if it should stay accepted."
     _tell(acceptance, _concerned(acceptance), f"Acceptance ends in {left} days", words, f"ends:{step}")
     acceptance.warned_at = now
     acceptance.save(update_fields=["warned_at"])

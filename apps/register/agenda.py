@@ -49,11 +49,13 @@ def _general(review: RegisterReview, assessment: RiskAssessment, since: datetime
     facts = [f"{assessment.risks.open().count()} risks are open, {closed} are closed.", *own[:MOST_FACTS]]
     yield Topic("Whether scope, scales and rhythm of reviews still fit", facts)
     if review.gate is not None:
-        planned = f"Planned for {review.gate.due_on}." if review.gate.due_on else "No day is planned."
+        planned = f"Planned for {review.gate.due_on:%-d %b %Y}." if review.gate.due_on else "No day is planned."
         yield Topic(f"Whether the gate “{review.gate.name}” can be passed", [planned])
     late = assessment.mitigations.filter(risk=None, due_on__lt=now.date()).unfinished()
     if late:
-        yield Topic("Actions of the strategy that are late", [f"{one.title} (due {one.due_on})" for one in late])
+        yield Topic(
+            "Actions of the strategy that are late", [f"{one.title} (due {one.due_on:%-d %b %Y})" for one in late]
+        )
 
 
 def _risks(risks: QuerySet[Risk], since: datetime, now: datetime) -> list[Topic]:
@@ -89,7 +91,7 @@ def _standing(risk: Risk, scores: list[Rating], held: Acceptance | None) -> Iter
     words = ", ".join(f"{rating.kind} {rating.level}" for rating in scores)
     yield f"{risk.get_status_display()}; {f'scored {words}' if words else 'not scored'}."
     if held is not None:
-        yield f"{held.get_state_display()} until {held.expires_on}."
+        yield f"{held.get_state_display()} until {held.expires_on:%-d %b %Y}."
 
 
 def _tasks(risk: Risk, words: dict[int, controls.Word], now: datetime) -> Iterator[str]:
@@ -98,7 +100,7 @@ def _tasks(risk: Risk, words: dict[int, controls.Word], now: datetime) -> Iterat
     yield f"{len(done)} of {len(tasks)} mitigations are done." if tasks else "No mitigation."
     for one in tasks:
         if one not in done and one.due_on and one.due_on < now.date():
-            yield f"Late since {one.due_on}: {one.title}"
+            yield f"Late since {one.due_on:%-d %b %Y}: {one.title}"
     failing = {
         control.pk: words[control.pk]
         for task in tasks

@@ -302,7 +302,7 @@ def _word(control: Control, result: CheckResult | None, word: Attestation | None
     if word is None:
         return Word(control, "", "Nobody has attested it yet.", None)
     if word.valid_until < now.date():
-        return Word(control, "", f"The attestation ended on {word.valid_until}.", word.attested_at)
+        return Word(control, "", f"The attestation ended on {word.valid_until:%-d %b %Y}.", word.attested_at)
     return Word(control, word.outcome, word.statement, word.attested_at)
 
 

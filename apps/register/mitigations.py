@@ -192,7 +192,7 @@ def _reminder(row: Mitigation, today: date) -> News:
     assert owner is not None  # the query asked for both
     assert row.due_on is not None
     late = (today - row.due_on).days
-    title = f"Late by {late} days" if late > 0 else f"Due on {row.due_on}"
+    title = f"Late by {late} days" if late > 0 else f"Due on {row.due_on:%-d %b %Y}"
     # Late ones are told about once for each week of lateness; the same week gives the same key.
     step = f"late:{(late - 1) // 7}" if late > 0 else "near"
     return News(owner, f"{title}: {row.title}", _of(row), f"mitigation:{row.pk}:{row.due_on}:{step}", _url(row))
@@ -217,7 +217,7 @@ def _tell_owner(row: Mitigation) -> None:
         kind="register",
         recipients=[owner],
         title=f"Yours to do: {row.title}",
-        body=f"{_of(row)} {f'Due on {row.due_on}.' if row.due_on else ''}".strip(),
+        body=f"{_of(row)} {f'Due on {row.due_on:%-d %b %Y}.' if row.due_on else ''}".strip(),
         url=_url(row),
         dedupe_key=f"mitigation:{row.pk}:owner:{row.version}",
     )

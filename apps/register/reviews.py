@@ -267,7 +267,7 @@ def tell_overdue(*, now: datetime) -> int:
 
 
 def _news(person: User, reviews: list[RegisterReview], now: datetime) -> News:
-    lines = [f"{one.risk or one.assessment}, due {one.due_on}" for one in reviews[:TOLD]]
+    lines = [f"{one.risk or one.assessment}, due {one.due_on:%-d %b %Y}" for one in reviews[:TOLD]]
     if len(reviews) > TOLD:
         lines.append(f"and {len(reviews) - TOLD} more")
     title = f"{len(reviews)} review{'' if len(reviews) == 1 else 's'} of the risk register overdue"

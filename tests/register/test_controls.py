@@ -211,7 +211,7 @@ def test_a_risk_tells_how_its_mitigations_are_verified() -> None:
     assert (found.total, found.machine, found.person, found.failing, found.nobody) == (6, 1, 1, 1, 3)
     assert found.controls == 2
     assert [line.by for line in found.lines] == ["machine", "person", "nobody", "nobody", "nobody", "failing", "nobody"]
-    assert found.lines[3].controls[0].words == "The attestation ended on 2026-03-03."
+    assert found.lines[3].controls[0].words == "The attestation ended on 3 Mar 2026."
     assert by_nobody.title == "2"
 
 

@@ -136,9 +136,9 @@ def test_the_agenda_tells_what_is_to_be_known_the_gravest_first() -> None:
     points = list(review.points.all())
     assert [point.risk for point in points] == [None, None, high, low]
     assert points[0].facts[0] == "2 risks are open, 1 are closed."
-    assert points[1].facts == ["Train people (due 2026-01-01)"]
+    assert points[1].facts == ["Train people (due 1 Jan 2026)"]
     assert points[2].facts[:3] == [
-        "Open; scored current High.", "0 of 1 mitigations are done.", "Late since 2026-01-01: Sweep"
+        "Open; scored current High.", "0 of 1 mitigations are done.", "Late since 1 Jan 2026: Sweep"
     ]  # fmt: skip
 
 

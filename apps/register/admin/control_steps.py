@@ -136,7 +136,7 @@ def attest(modeladmin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespons
 
     def run(form: AttestForm) -> str:
         made = controls.attest(control_id=pk, actor=person(request), now=timezone.now(), **form.cleaned_data)
-        return f"Attested; it holds until {made.valid_until}."
+        return f"Attested; it holds until {made.valid_until:%-d %b %Y}."
 
     lead = f"Your word with its evidence holds for {control.every_days} days, and stands in the decision log."
     return _ask(

@@ -32,6 +32,13 @@ from apps.register.querysets import EDIT_ANY
 State = RiskImport.State
 STATE_TONES = {State.PREVIEW: "info", State.APPLIED: "ok", State.DISCARDED: "muted"}
 LABEL_TONES = {"new": "ok", "changed": "warn", "unchanged": "muted", "missing": "bad"}
+SHAPES = {
+    "prose": "Markdown in prose",
+    "fenced": "Markdown with YAML blocks",
+    "csv": "Table (CSV)",
+    "xlsx": "Workbook",
+    "register": "Export of a register",
+}
 _SHOWN = 500
 
 
@@ -213,7 +220,7 @@ def apply_page(modeladmin: admin.ModelAdmin, request: HttpRequest, pk: int) -> H
         return _preview(modeladmin, request, refresh(row, person(request)), change)
     except DomainError as refusal:
         return _preview(modeladmin, request, row, refusal)
-    messages.success(request, f"{row.file_name} is in the register.")
+    messages.success(request, f"“{row.file_name}” is in the register.")
     assert done.assessment is not None
     return HttpResponseRedirect(reverse("admin:register_riskassessment_change", args=[done.assessment.pk]))
 
@@ -225,7 +232,7 @@ def discard_page(modeladmin: admin.ModelAdmin, request: HttpRequest, pk: int) ->
 
     def run() -> str:
         discard(import_id=row.pk, actor=person(request))
-        return f"{row.file_name} was laid aside; the register is as it was."
+        return f"“{row.file_name}” was laid aside; the register is as it was."
 
     return press(request, run, reverse("admin:register_riskimport_changelist"))
 
@@ -241,6 +248,7 @@ def _preview(
         "opts": modeladmin.opts,
         "title": row.file_name,
         "row": row,
+        "shape": SHAPES.get(row.shape, row.shape),
         "document": {name: value for name, value in row.document.items() if name not in ("risks", "table")},
         "counts": [(label, plan["counts"][label], LABEL_TONES[label]) for label in LABELS],
         "risks": sorted(worth, key=lambda risk: (CHANGED, NEW, MISSING).index(risk["label"]))[:_SHOWN],

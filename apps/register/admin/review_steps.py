@@ -102,7 +102,7 @@ def complete(modeladmin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespo
     def run(form: CompleteForm) -> str:
         done = reviews.complete(review_id=pk, actor=person(request), now=timezone.now(), **form.cleaned_data)
         following = RegisterReview.objects.unfinished().filter(assessment=done.assessment, risk=done.risk).first()
-        return f"Completed. The next one is due on {following.due_on}." if following else "Completed."
+        return f"Completed. The next one is due on {following.due_on:%-d %b %Y}." if following else "Completed."
 
     words = Words("Complete the review", "Complete", "Every point needs a decision. The next review counts from today.")
     return _ask(modeladmin, request, review, words, CompleteForm, {}, run)

@@ -133,7 +133,7 @@ def request(modeladmin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
             risk_id=pk, seen_version=given["seen"], reason=given["reason"], expires_on=given["expires_on"],
             actor=person(request), now=timezone.now(),
         )  # fmt: skip
-        return f"Asked for, until {made.expires_on}. Somebody else decides; they are told."
+        return f"Asked for, until {made.expires_on:%-d %b %Y}. Somebody else decides; they are told."
 
     lead = "Somebody else decides. The decision holds for the risk as it is now, and ends on the day that you choose."
     return _ask(
@@ -182,7 +182,7 @@ def approve(modeladmin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         acceptances.approve(
             acceptance_id=asked.pk, actor=person(request), now=timezone.now(), reason=reason, seen_digest=digest
         )
-        return f"The risk is accepted until {asked.expires_on}."
+        return f"The risk is accepted until {asked.expires_on:%-d %b %Y}."
 
     lead = (
         "The risk is accepted as it stands here, until the day that was asked for. If it changes, the acceptance ends."

@@ -243,7 +243,8 @@ def _risks(
         if index not in pairs:
             _refuse_acceptance(risk, "", notes)
             added = tuple(MitigationPlan(NEW, one.title, place) for place, one in enumerate(risk.mitigations))
-            yield RiskPlan(NEW, risk.key, risk.title, "", category, index, None, (), added)
+            scores = tuple(Change(score.kind, "", show_score(score)) for score in risk.scores)
+            yield RiskPlan(NEW, risk.key, risk.title, "", category, index, None, scores, added)
             continue
         there = rows[pairs[index]]
         changes = _changes(risk, there.paper, notes)
