@@ -15,6 +15,8 @@ from config.env import database_number
 
 # Hashing is slow on purpose, which here only costs time at each login.
 PBKDF2PasswordHasher.iterations = 1
+# Each test client puts the site together anew; looking at every static file for that takes longer than most tests do.
+project.WHITENOISE_AUTOREFRESH = True
 
 
 def numbered(redis_url: str, number: int) -> str:
