@@ -165,7 +165,8 @@ class Run:
         elif marker.exists() and marker.read_text() == database:
             self.tell("Loaded on an earlier start.")
         else:
-            self._manage("load_demo", env=env, what="Loading the demo data")
+            quiet = {"LOG_LEVEL": "WARNING", **env}  # each piece of news asks for a task, which the log would tell
+            self._manage("load_demo", env=quiet, what="Loading the demo data")
             marker.write_text(database)
 
     def _start_programs(self, env: Mapping[str, str]) -> None:
