@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.redaction import redact
 from apps.knowledge.answers import hashed
@@ -36,9 +37,9 @@ def give(
     if helpful:
         reason = comment = ""
     if reason and reason not in ArticleFeedback.Reason.values:
-        raise InvalidArticle(fields={"reason": ["Choose one of these."]})
+        raise InvalidArticle(fields={"reason": [gettext("Choose one of these.")]})
     if len(comment) > LONGEST:
-        raise InvalidArticle(fields={"comment": [f"At most {LONGEST:,} characters."]})
+        raise InvalidArticle(fields={"comment": [gettext("At most 1,000 characters.")]})
     said = {
         "helpful": helpful,
         "reason": reason,

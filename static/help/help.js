@@ -13,7 +13,7 @@
     list.className = "help-options";
     list.hidden = true;
     list.setAttribute("role", "listbox");
-    list.setAttribute("aria-label", "Suggestions");
+    list.setAttribute("aria-label", form.dataset.list);
     told.className = "help-hidden";
     told.setAttribute("role", "status");
     form.append(list, told);
@@ -60,7 +60,7 @@
       box.removeAttribute("aria-activedescendant");
       list.hidden = !found.length;
       box.setAttribute("aria-expanded", String(!list.hidden));
-      told.textContent = found.length ? `${found.length} suggestions` : "";
+      told.textContent = found.length ? `${form.dataset.list}: ${found.length}` : "";
     };
     const ask = async () => {
       const text = box.value.trim();

@@ -11,6 +11,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext, override
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -22,7 +23,7 @@ from apps.knowledge.calibration import current_settings
 from apps.knowledge.centre import contents
 from apps.knowledge.centre.readers import reader_of
 from apps.knowledge.centre.suggest import suggestions
-from apps.knowledge.centre.views import missing, page
+from apps.knowledge.centre.views import missing, page, spoken
 from apps.knowledge.models import ArticleFeedback
 from apps.knowledge.refusals import InvalidArticle
 from apps.knowledge.search.retrieve import Reader
@@ -85,7 +86,7 @@ def answered(request: HttpRequest, token: str) -> HttpResponse:
     helped = request.POST.get("helpful") == "yes"
     if not helped:
         answers.unhelpful(asked)
-    return _for_one(page(request, "thanks", reader_of(request), helped=helped, fragment=_is_part(request)))
+    return _for_one(page(request, "thanks", _reader(request), helped=helped, fragment=_is_part(request)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -100,13 +101,15 @@ def helpful(request: HttpRequest, slug: str) -> HttpResponse:
         "version": version,
         "reasons": ArticleFeedback.Reason.choices,
         "fragment": _is_part(request),
+        "language": version.article.language,
     }
     given = request.POST if request.method == "POST" else request.GET
     context["said"] = given.get("helpful", "") if given.get("helpful") in ("yes", "no") else ""
     if request.method != "POST":
         return _for_one(page(request, "feedback", reader, **context))
     try:
-        visitor = _give(request, reader)
+        with override(spoken(version.article.language)):
+            visitor = _give(request, reader)
     except InvalidArticle as refusal:
         return _for_one(page(request, "feedback", reader, status=422, errors=refusal.fields, **context))
     response = page(request, "thanks", reader, helped=context["said"] == "yes", **context)
@@ -126,7 +129,7 @@ def _give(request: HttpRequest, reader: Reader) -> str:
     spend("help_feedback", by_address(request))
     said, version = request.POST.get("helpful"), whole(request.POST.get("version", ""))
     if said not in ("yes", "no") or version is None:
-        raise InvalidArticle(fields={"helpful": ["Choose yes or no."]})
+        raise InvalidArticle(fields={"helpful": [gettext("Choose yes or no.")]})
     visitor = request.COOKIES.get(VISITOR, "")[:64] or token_urlsafe(18)
     feedback.give(
         version_id=version, reader=reader, helpful=said == "yes", reason=request.POST.get("reason", ""),

@@ -113,10 +113,11 @@ def _tag(body: bytes) -> str:
 
 
 def look_of_today() -> str:
-    """What tells one release's look from another's: its templates, and the names of its static files."""
+    """What tells one release's look from another's: its templates and translations, and the names of its static files."""
     found = hashlib.sha256(f"{static('help/help.css')} {static('help/help.js')} {settings.SITE_URL}".encode())
-    for template in sorted(Path(settings.BASE_DIR, "templates", "help").glob("*.html")):
-        found.update(template.read_bytes())
+    base = Path(settings.BASE_DIR)
+    for file in [*sorted((base / "templates" / "help").glob("*.html")), *sorted((base / "locale").rglob("*.mo"))]:
+        found.update(file.read_bytes())
     return found.hexdigest()
 
 

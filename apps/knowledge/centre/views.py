@@ -10,7 +10,8 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import get_language_info
+from django.utils.html import format_html
+from django.utils.translation import get_language_info, override
 
 from apps.core.numbers import whole
 from apps.knowledge.centre import contents
@@ -22,10 +23,26 @@ PAGE = 60
 """Articles on one page of a category."""
 
 
-def page(request: HttpRequest, template: str, reader: Reader, *, status: int = 200, **context: Any) -> HttpResponse:
-    """A page in the frame of the help centre."""
-    context |= {"reader": reader, "site_url": settings.SITE_URL}
-    return render(request, f"help/{template}.html", context, status=status)
+def page(
+    request: HttpRequest, template: str, reader: Reader, *, status: int = 200, language: str = "", **context: Any
+) -> HttpResponse:
+    """A page in the frame of the help centre.
+
+    Args:
+        language: of what the page shows, the reader's if empty; the words around it are in it if we have them so.
+    """
+    language = language or reader.language
+    words = spoken(language)
+    there = "canonical" in context and language not in ("", settings.LANGUAGE_CODE)  # there are articles in it
+    home = format_html("?lang={}", language) if there else ""
+    context |= {"reader": reader, "site_url": settings.SITE_URL, "words": words, "home_query": home}
+    with override(words):
+        return render(request, f"help/{template}.html", context, status=status)
+
+
+def spoken(language: str) -> str:
+    """The language of the words around what is in a language: the same if we have them in it."""
+    return language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
 def missing(request: HttpRequest, reader: Reader) -> HttpResponse:
@@ -99,6 +116,7 @@ def article(request: HttpRequest, reader: Reader, slug: str) -> HttpResponse:
     if found is not None:
         address = reverse("help_article", args=[slug])
         owner = contents.owner_of(found.version.article) if reader.internal else ""
+        reader = replace(reader, language=found.version.article.language)  # the box searches in it
         return page(request, "article", reader, shown=found, canonical=address, owner=owner)
     if moved := contents.moved_to(slug, reader):
         return HttpResponsePermanentRedirect(reverse("help_article", args=[moved]))

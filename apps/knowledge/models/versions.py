@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from apps.knowledge.models.articles import Article
 from apps.knowledge.querysets import FeedbackQuerySet, VersionQuerySet
@@ -129,10 +130,10 @@ class ArticleFeedback(models.Model):
     """A reader's word on whether a version helped."""
 
     class Reason(models.TextChoices):
-        WRONG = "wrong", "It is wrong or out of date"
-        UNCLEAR = "unclear", "It is hard to understand"
-        INCOMPLETE = "incomplete", "Something is missing"
-        OTHER = "other", "It is about something else"
+        WRONG = "wrong", _("It is wrong or out of date")
+        UNCLEAR = "unclear", _("It is hard to understand")
+        INCOMPLETE = "incomplete", _("Something is missing")
+        OTHER = "other", _("It is about something else")
 
     version = models.ForeignKey(ArticleVersion, models.PROTECT, related_name="feedback")
     helpful = models.BooleanField()
