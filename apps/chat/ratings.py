@@ -9,7 +9,7 @@ from django.db import transaction
 from apps.chat import conversations
 from apps.chat.models import Conversation, Event, Rating
 from apps.chat.refusals import BadRequest, WrongState
-from apps.chat.saying import add, locked, plain
+from apps.chat.saying import add, locked, plain, still_open
 from apps.core.redaction import redact
 
 LONGEST_COMMENT = 1_000
@@ -17,14 +17,16 @@ WORST, BEST = 1, 5
 
 
 @transaction.atomic
-def rate(*, conversation_id: int, score: int, comment: str, now: datetime) -> Rating:
+def rate(*, conversation_id: int, score: int, comment: str, now: datetime, session_id: int | None = None) -> Rating:
     """Rate the present context; the last word counts, and nothing is stored twice for the same word.
 
     Args:
         score: from 1, very bad, to 5, very good.
         comment: redacted before it is stored.
+        session_id: of the customer who rates; it is asked again.
 
     Raises:
+        SessionOver: the session ended since it was opened.
         ConversationNotFound: there is none.
         BadRequest: there is no such score, or the comment is too long.
         WrongState: nothing was said yet.
@@ -33,6 +35,7 @@ def rate(*, conversation_id: int, score: int, comment: str, now: datetime) -> Ra
         raise BadRequest
     kept = redact(plain(comment.strip())).text[:LONGEST_COMMENT]
     conversation = locked(conversation_id)
+    still_open(session_id)
     if not conversation.seq:
         raise WrongState
     before = conversation.ratings.filter(context=conversation.context).first()

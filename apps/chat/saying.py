@@ -18,8 +18,8 @@ from django.db import transaction
 
 from apps.chat import live
 from apps.chat.bot import hearing, owing
-from apps.chat.models import Conversation, Event
-from apps.chat.refusals import ConversationNotFound, EmptyMessage, MessageTooLong, TurnPassed
+from apps.chat.models import ChatSession, Conversation, Event
+from apps.chat.refusals import ConversationNotFound, EmptyMessage, MessageTooLong, SessionOver, TurnPassed
 from apps.core.models import User
 from apps.core.redaction import redact
 
@@ -51,6 +51,7 @@ def say(
     data: Mapping[str, Any] | None = None,
     internal: bool = False,
     turn: int | None = None,
+    session_id: int | None = None,
 ) -> Said:
     """Store a message, redacted, as the next event of a conversation; sockets hear of it after commit.
 
@@ -59,14 +60,17 @@ def say(
         client_id: chosen by the sender; the same again stores nothing and returns what was stored.
         data: what stands beside the words, such as cards of articles or choices.
         turn: of the bot: the turn that it answers.
+        session_id: of the customer who speaks by a session; it is asked again.
 
     Raises:
         ConversationNotFound: there is none.
+        SessionOver: the session ended since it was opened, as when its customer was forgotten.
         EmptyMessage, MessageTooLong: of the text.
         TurnPassed: the conversation is not at ``turn`` any more, or a person has it.
     """
     raw, (text, facts) = text, kept(text, data or {})
     conversation = locked(conversation_id)
+    still_open(session_id)
     if client_id and (before := conversation.events.filter(client_id=client_id).first()):
         return Said(before, repeated=True)
     if turn is not None and (conversation.turn != turn or conversation.state not in owing.TALKING):
@@ -118,6 +122,20 @@ def locked(conversation_id: int) -> Conversation:
     if found is None:
         raise ConversationNotFound
     return found
+
+
+def still_open(session_id: int | None) -> None:
+    """Refuse what comes by a session that ended meanwhile. Called while holding the row lock: whoever ends the sessions of a
+    person who is forgotten holds it, too.
+
+    Raises:
+        SessionOver: it ended, its site is out of use, or its visitor was forgotten.
+    """
+    if session_id is None:
+        return
+    alive = ChatSession.objects.filter(pk=session_id, ended_at=None, site__is_active=True, visitor__erased_at=None)
+    if not alive.exists():
+        raise SessionOver
 
 
 def spoken_again(conversation: Conversation, now: datetime) -> None:

@@ -104,8 +104,9 @@ def _store(batch: Sequence[Utterance]) -> list[Answer]:
     slowly: list[int] = []
     waiting: set[int] = set()  # conversations with one in `slowly`: what was said after it comes after it
     with transaction.atomic():
-        alive = _alive({batch[at].session_id for at in words})
         rows = _locked({batch[at].conversation_id for at in words})
+        # After the locks: whoever ends the sessions of a person who is forgotten holds these rows.
+        alive = _alive({batch[at].session_id for at in words})
         before = _before([batch[at] for at in words if batch[at].conversation_id in rows])
         new: list[tuple[int, Conversation]] = []
         for at in words:
@@ -178,6 +179,7 @@ def _alone(each: Utterance) -> Answer:
             now=each.at,
             client_id=each.client_id,
             data=each.data,
+            session_id=each.session_id,
         )
     except DomainError as refusal:
         return refusal

@@ -20,6 +20,7 @@ from django.utils.translation import gettext, override
 from apps.chat.models import Conversation, Event, TranscriptMail
 from apps.chat.reading import shown
 from apps.chat.refusals import BadRequest, WrongState
+from apps.chat.saying import locked, still_open
 from apps.core.notifications import backoff, is_permanent
 from apps.core.ratelimit import spend
 
@@ -31,13 +32,14 @@ Status = TranscriptMail.Status
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 
 
-def ask(*, conversation: Conversation, address: str, now: datetime) -> TranscriptMail:
+def ask(*, conversation: Conversation, address: str, now: datetime, session_id: int | None = None) -> TranscriptMail:
     """Have the present transcript sent.
 
     Raises:
         BadRequest: this is no address.
         WrongState: nothing was said yet.
         TooManyRequests: enough was sent to this address lately.
+        SessionOver: the session by which it was asked for ended meanwhile.
     """
     try:
         validate_email(address)
@@ -48,6 +50,8 @@ def ask(*, conversation: Conversation, address: str, now: datetime) -> Transcrip
         raise WrongState
     spend("chat_transcripts_to", address.lower())
     with transaction.atomic():
+        locked(conversation.pk)
+        still_open(session_id)
         mail = TranscriptMail.objects.create(
             conversation=conversation, address=address, up_to_seq=seq, next_attempt_at=now, created_at=now
         )

@@ -27,7 +27,7 @@ from PIL import Image
 from apps.chat.binding import State, authorise, called
 from apps.chat.models import Conversation, Event, Upload
 from apps.chat.refusals import ConversationNotFound, FileRefused, NotYours, TooLarge, WrongType
-from apps.chat.saying import add, locked, plain, spoken_again
+from apps.chat.saying import add, locked, plain, spoken_again, still_open
 from apps.core.models import User
 from apps.core.redaction import redact
 
@@ -58,15 +58,23 @@ class Received:
 
 
 def receive(
-    *, conversation_id: int, file: File[Any], client_id: UUID, now: datetime, user: User | None = None
+    *,
+    conversation_id: int,
+    file: File[Any],
+    client_id: UUID,
+    now: datetime,
+    user: User | None = None,
+    session_id: int | None = None,
 ) -> Received:
     """Take a file as the next event of a conversation.
 
     Args:
         client_id: chosen by the sender; the same again stores nothing.
         user: the member of staff who sends it; None for the customer.
+        session_id: of the customer who sends it; it is asked again.
 
     Raises:
+        SessionOver: the session ended since it was opened.
         TooLarge, FileRefused, WrongType: of the file.
         ConversationNotFound: there is none, or not for this person.
         NotAllowed, NotYours: a member of staff may not talk with customers, or does not have the conversation.
@@ -86,7 +94,7 @@ def receive(
     # Written before the row: a file without a row wastes room, a row without a file is a broken promise.
     upload.file.save(f"chat/{now:%Y/%m}/{uuid4().hex}", file, save=False)
     try:
-        return _kept(conversation_id, upload, client_id, now, user)
+        return _kept(conversation_id, upload, client_id, now, user, session_id)
     except BaseException:
         upload.file.delete(save=False)
         raise
@@ -103,8 +111,11 @@ def _held_by(conversation_id: int, user: User) -> None:
 
 
 @transaction.atomic
-def _kept(conversation_id: int, upload: Upload, client_id: UUID, now: datetime, user: User | None) -> Received:
+def _kept(
+    conversation_id: int, upload: Upload, client_id: UUID, now: datetime, user: User | None, session_id: int | None
+) -> Received:
     conversation = locked(conversation_id)
+    still_open(session_id)
     if user:
         _held_by(conversation_id, user)
     if before := conversation.events.filter(client_id=client_id).first():

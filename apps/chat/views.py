@@ -83,6 +83,7 @@ def messages(request: HttpRequest, session: ChatSession) -> JsonResponse:
         client_id=uuid_in(body, "client_msg_id"),
         data={**data_in(body), "via": "http"},
         now=timezone.now(),
+        session_id=session.pk,
     )
     answer = {"client_msg_id": str(said.event.client_id), "seq": said.event.seq, "event": shown(said.event)}
     return JsonResponse(answer, status=200 if said.repeated else 201)
@@ -118,6 +119,7 @@ def rating(request: HttpRequest, session: ChatSession) -> JsonResponse:
         score=whole_in(body, "score"),
         comment=text_in(body, "comment"),
         now=timezone.now(),
+        session_id=session.pk,
     )
     return JsonResponse({"score": rated.score})
 
@@ -143,6 +145,7 @@ def files(request: HttpRequest, session: ChatSession) -> JsonResponse:
         file=file,
         client_id=uuid_in(request.POST.dict(), "client_msg_id"),
         now=timezone.now(),
+        session_id=session.pk,
     )
     event = received.event
     answer = {"client_msg_id": str(event.client_id), "seq": event.seq, "event": shown(event)}
@@ -159,7 +162,7 @@ def file(request: HttpRequest, session: ChatSession, public_id: UUID) -> FileRes
 def transcript(request: HttpRequest, session: ChatSession) -> JsonResponse:
     """Have the conversation sent by e-mail: ``{email}``. The answer is the same whether or not the address exists."""
     address = text_in(body_of(request), "email", longest=254)
-    transcripts.ask(conversation=_conversation(session), address=address, now=timezone.now())
+    transcripts.ask(conversation=_conversation(session), address=address, now=timezone.now(), session_id=session.pk)
     return JsonResponse({}, status=202)
 
 

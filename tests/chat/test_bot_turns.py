@@ -10,13 +10,14 @@ import pytest
 import time_machine
 from django.db import connection, connections, transaction
 
-from apps.chat import conversations
+from apps.chat import conversations, people
 from apps.chat.bot import owing, thinking, turns
 from apps.chat.bot.replies import Reply
 from apps.chat.models import BotTurn, Conversation, Handoff
 from apps.chat.refusals import TurnPassed
 from apps.chat.saying import say
 from apps.core.roles import Role
+from apps.knowledge.models import AskedQuestion
 from tests.chat.bot import Talk, staffed
 from tests.chat.factories import NOON, conversation
 from tests.core.factories import person
@@ -137,6 +138,25 @@ def test_a_person_who_joins_silences_the_bot(talk: Talk, monkeypatch: pytest.Mon
     turns.answer_due(NOON + second(1))
     assert not talk.row.events.filter(author="bot").exists()
     assert BotTurn.objects.get().state == "cancelled"
+
+
+def test_who_is_forgotten_while_the_bot_thinks_gets_no_answer_and_leaves_no_question(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = person(Role.SUPPORT_MANAGER, talk.row.scope)
+    real = thinking.reply_to
+
+    def slow(turn: BotTurn, now: object) -> Reply:
+        reply = real(turn, now)  # type: ignore[arg-type]
+        people.erase(visitor_id=talk.row.visitor_id, reason="Asked by letter", actor=manager, now=NOON + second(2))
+        return reply
+
+    monkeypatch.setattr(thinking, "reply_to", slow)
+    says(talk.row, "What do you know of my lost parcel?", 0)
+    monkeypatch.setattr(people, "forget_questions", lambda sources: 0)  # as if noted a moment later
+    turns.answer_due(NOON + second(1))
+    assert not talk.row.events.filter(author="bot").exists()
+    assert set(AskedQuestion.objects.values_list("text", flat=True)) == {""}
 
 
 def test_a_person_has_it_so_nothing_is_owed(talk: Talk) -> None:

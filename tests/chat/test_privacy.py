@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import DatabaseError, transaction
 
-from apps.chat import people, policies, retention, risk, transcripts
+from apps.chat import people, policies, ratings, retention, risk, transcripts, uploads
 from apps.chat.bot import owing
 from apps.chat.closing import QUIET, close_quiet
 from apps.chat.models import (
@@ -24,7 +25,8 @@ from apps.chat.models import (
     Upload,
     Verification,
 )
-from apps.chat.refusals import ConversationNotFound, NotAllowed
+from apps.chat.refusals import ConversationNotFound, NotAllowed, SessionOver
+from apps.chat.saying import say
 from apps.core.models import Decision
 from apps.core.roles import Role
 from apps.core.versions import InvalidSettings
@@ -226,3 +228,28 @@ def test_who_is_forgotten_in_the_middle_of_it_is_answered_by_nobody() -> None:
     assert not BotTurn.objects.filter(state="due").exists()
     assert (TranscriptMail.objects.get().address, transcripts.send_due(LATER)) == ("", 0)
     assert risk.judge(stale) == 0, "a task that began before finds no words"
+
+
+def test_what_was_on_its_way_while_somebody_was_forgotten_is_not_kept(settings: Any, tmp_path: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    site = chat_site()
+    mine = conversation(site=site)
+    says(mine, "Hello")
+    session = ChatSession.objects.create(
+        site=site, visitor=mine.visitor, conversation=mine, client_key="a" * 8 + "-0000-4000-8000-" + "0" * 12,
+        token_digest=b"t", created_at=NOON, seen_at=NOON, expires_at=LATER,
+    )  # fmt: skip
+    manager = person(Role.SUPPORT_MANAGER, site.scope)
+    people.erase(visitor_id=mine.visitor_id, reason="Asked by letter", actor=manager, now=LATER)
+    by = {"conversation_id": mine.pk, "now": LATER, "session_id": session.pk}  # each knew the session before it ended
+    with pytest.raises(SessionOver):
+        say(**by, author="customer", text="Secret words", client_id=uuid4())
+    with pytest.raises(SessionOver):
+        transcripts.ask(conversation=mine, address="ada@example.com", now=LATER, session_id=session.pk)
+    with pytest.raises(SessionOver):
+        ratings.rate(**by, score=5, comment="Secret words")
+    with pytest.raises(SessionOver):
+        uploads.receive(**by, file=ContentFile(b"Secret words", name="a.txt"), client_id=uuid4())
+    mine.refresh_from_db()
+    assert (mine.state, {event.text for event in mine.events.said()}) == ("resolved", {""})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

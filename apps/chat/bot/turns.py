@@ -19,6 +19,7 @@ from apps.chat.bot.replies import Reply
 from apps.chat.models import BotTurn, Conversation, Event, Handoff
 from apps.chat.refusals import TurnPassed
 from apps.chat.saying import locked, say
+from apps.knowledge.answers import forget_questions
 
 logger = structlog.get_logger(__name__)
 
@@ -91,6 +92,9 @@ def _passed(turn: BotTurn, now: datetime) -> None:
     """Close a turn that nobody wants any more; one that was moved on to a newer message stays due."""
     same = BotTurn.objects.filter(pk=turn.pk, state=BotTurn.State.DUE, turn=turn.turn)
     same.update(state=BotTurn.State.CANCELLED, finished_at=now)
+    if Conversation.objects.filter(pk=turn.conversation_id, visitor__erased_at__isnull=False).exists():
+        # The customer was forgotten while the search noted what they asked.
+        forget_questions([f"conversation:{turn.conversation_id}"])
 
 
 def _failed(turn: BotTurn, now: datetime, why: str) -> None:
