@@ -37,6 +37,7 @@ SOURCES = 6
 """Parts of the answering article that a writer may rephrase."""
 LONGEST = 1_000
 """Characters of a question; more is not a question."""
+_SAYS = re.compile(r"\w")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 KEPT = 300
 """Seconds that a found answer is kept for the same question of the same kind of reader."""
@@ -150,13 +151,14 @@ def answer(
         source: where it was asked, such as ``help_centre`` or ``conversation:7``.
         customer: what tells customers apart; only a keyed hash of it is kept.
         scope: where the question belongs, for who sees it among the asked ones.
-        keep: whether the question is kept (redacted) with what became of it.
+        keep: whether the question is kept (redacted) with what became of it; one without a letter or digit never is, for
+            nobody can write an article for it.
     """
     question = _UNSTORABLE.sub(" ", question)[:LONGEST]
     state = _state()
     said = _kept_answer(question, reader, state)
     answers_total.labels(said.outcome.value, "yes" if said.degraded else "no").inc()
-    if not keep:
+    if not keep or not _SAYS.search(question):
         return said
     row = _keep(question, said, state, reader=reader, source=source, customer=customer, scope=scope, now=now)
     return replace(said, asked=row.pk)

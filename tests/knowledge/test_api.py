@@ -102,6 +102,15 @@ def test_a_question_is_answered_and_kept(client: Client, shop: dict[str, Article
     assert (nothing["outcome"], nothing["text"], nothing["articles"]) == ("not_sure", "", [])
 
 
+@pytest.mark.parametrize("question", ["   ", "???", "\u202e\u200b"])
+def test_what_says_nothing_is_not_kept_as_a_question(
+    client: Client, shop: dict[str, ArticleVersion], question: str
+) -> None:
+    said = ask(client, {"question": question}).json()
+    assert (said["outcome"], said["asked"]) == ("not_sure", None)
+    assert not AskedQuestion.objects.exists()
+
+
 def test_a_language_is_kept_to(client: Client, shop: dict[str, ArticleVersion]) -> None:
     found = client.get("/api/knowledge/search", {"q": "Paket", "language": "de"}).json()["results"]
     assert [one["slug"] for one in found] == ["paket"]
