@@ -95,9 +95,16 @@ class VersionQuerySet(models.QuerySet[Any]):
         return found.filter(Q(article__scope__isnull=True) | Q(article__scope__in=reader.scopes))
 
     def to_review(self, user: User) -> Self:
-        """Those that wait for a review by this person: asked by name, or of anybody; never the own ones."""
+        """Those that wait for a review by this person: asked by name, or of anybody; never the own ones.
+
+        As :func:`apps.knowledge.rights.named_reviewers` has it, who left and who wrote it are not counted as named.
+        """
+        from apps.knowledge.models import Article  # the model is made from this module
+
+        named = Article.reviewers.through.objects.filter(article_id=OuterRef("article_id"), user__is_active=True)
+        named = named.exclude(user_id=OuterRef("author_id"))
         waiting = self.visible_to(user).filter(state="in_review").exclude(author=user)
-        return waiting.filter(Q(article__reviewers=user) | Q(article__reviewers__isnull=True)).distinct()
+        return waiting.filter(Q(article__reviewers=user) | ~Exists(named)).distinct()
 
     def to_go_live(self, now: datetime) -> Self:
         """Approved ones whose time has come, of articles that were not taken down meanwhile."""

@@ -55,9 +55,7 @@ def submit(*, version_id: int, seen_digest: str, actor: User, now: datetime) -> 
     _require_state(version, State.DRAFT)
     _seen(version, seen_digest)
     _move(version, State.IN_REVIEW, actor, submitted_at=now, reason="")
-    asked = list(version.article.reviewers.filter(is_active=True)) or [
-        *people_with(Role.CONTENT_OWNER, Role.SUPPORT_MANAGER)
-    ]
+    asked = list(rights.named_reviewers(version)) or [*people_with(Role.CONTENT_OWNER, Role.SUPPORT_MANAGER)]
     notify(
         kind=KIND,
         recipients=[person for person in asked if rights.may_review(person, version)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from apps.core.models import User
 from apps.knowledge.models import Article, ArticleVersion
 from apps.knowledge.refusals import ArticleChanged, ArticleNotFound, NotAllowed, OwnVersion
@@ -19,11 +21,17 @@ def may_edit(actor: User, article: Article) -> bool:
     return actor.has_perm(CHANGE) and (article.owner_id == actor.pk or actor.has_perm(EDIT_ANY))
 
 
+def named_reviewers(version: ArticleVersion) -> QuerySet[User]:
+    """Those who are asked by name: without who left and who wrote it, for nobody could review what only they may."""
+    found: QuerySet[User] = version.article.reviewers.filter(is_active=True).exclude(pk=version.author_id)
+    return found.order_by("username")
+
+
 def may_review(actor: User, version: ArticleVersion) -> bool:
     """Those who were asked by name, else everybody whose role reviews; never the author."""
     if version.author_id == actor.pk or not actor.has_perm(REVIEW):
         return False
-    asked = set(version.article.reviewers.values_list("pk", flat=True))
+    asked = set(named_reviewers(version).values_list("pk", flat=True))
     return not asked or actor.pk in asked
 
 

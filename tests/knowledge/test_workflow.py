@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection
 
 from apps.core.models import Decision, Notification, User
 from apps.core.roles import Role, sync_roles
-from apps.knowledge import drafts, keeping, reviewing
+from apps.knowledge import drafts, keeping, reviewing, rights
 from apps.knowledge.indexing import index_left
 from apps.knowledge.models import Article, ArticleVersion, Passage, SlugRedirect
 from apps.knowledge.refusals import (
@@ -153,6 +153,24 @@ def test_only_those_asked_by_name_review(draft: ArticleVersion, olga: User, remy
     with pytest.raises(NotAllowed):
         reviewing.approve(version_id=draft.pk, seen_digest=draft.digest, actor=remy, now=NOW)
     reviewing.approve(version_id=draft.pk, seen_digest=draft.digest, actor=named, now=NOW)
+
+
+@pytest.mark.parametrize("why", ["left", "wrote it"])
+def test_a_named_reviewer_who_cannot_review_keeps_nobody_from_it(
+    draft: ArticleVersion, olga: User, remy: User, why: str
+) -> None:
+    named = person(Role.CONTENT_OWNER) if why == "left" else olga
+    drafts.change_details(
+        article_id=draft.article_id, seen_edition=1, changes={}, reviewers=[named], actor=olga, now=NOW
+    )
+    if why == "left":
+        assert not rights.may_review(remy, draft)
+        User.objects.filter(pk=named.pk).update(is_active=False)
+    submitted(draft)
+    assert list(ArticleVersion.objects.to_review(remy)) == [draft]
+    assert not ArticleVersion.objects.to_review(olga)
+    assert Notification.objects.filter(recipient=remy, title__startswith="To review").exists()
+    reviewing.approve(version_id=draft.pk, seen_digest=draft.digest, actor=remy, now=NOW)
 
 
 def test_a_version_sent_back_is_a_draft_again_and_a_rejected_one_is_closed(draft: ArticleVersion, remy: User) -> None:

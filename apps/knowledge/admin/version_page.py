@@ -76,7 +76,7 @@ def _waits_for(version: ArticleVersion, user: User) -> str:
     """Who decides about a version in review, for those who do not."""
     if version.state != State.IN_REVIEW or rights.may_review(user, version):
         return ""
-    names = ", ".join(called(one) for one in version.article.reviewers.filter(is_active=True))
+    names = ", ".join(called(one) for one in rights.named_reviewers(version))
     words = f"It waits for a review by {names or 'somebody whose role reviews'}."
     return f"{words} You wrote it, so somebody else decides." if version.author_id == user.pk else words
 

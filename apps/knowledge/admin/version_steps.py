@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from apps.core.asking import Question, Words, ask, found, person, press
+from apps.core.names import called
 from apps.knowledge import drafts, reviewing, rights
 from apps.knowledge.admin.forms import BackForm, CommentForm, ScheduleForm, SeenForm
 from apps.knowledge.admin.shared import State, article_url, elsewhere, shown, state_badge, version_url
@@ -69,7 +70,7 @@ def submit(modeladmin: ModelAdmin, request: HttpRequest, pk: int, number: int) -
         )
         return "It waits for a review. Those who may review it are told."
 
-    names = ", ".join(str(one) for one in version.article.reviewers.all()) or "everybody whose role reviews"
+    names = ", ".join(called(one) for one in rights.named_reviewers(version)) or "everybody whose role reviews"
     lead = (
         f"Told is {names}; you cannot approve it yourself. The text is fixed until it is decided or you take it back."
     )
