@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import forms
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.forms.models import ModelChoiceIterator, ModelChoiceIteratorValue
 
 
-def called(person: AbstractBaseUser | object | None) -> str:
-    """A person's full name, or the login where no name is known; empty for nobody. Other things keep their own words."""
-    if person is None:
-        return ""
-    full_name = getattr(person, "get_full_name", None)
-    return (full_name() if full_name else "") or str(person)
+def called(person: object | None) -> str:
+    """A person's full name, or the login where no name is known; empty for nobody."""
+    return "" if person is None else str(person)
 
 
 class PeopleIterator(ModelChoiceIterator):

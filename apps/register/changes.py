@@ -55,8 +55,9 @@ class Change:
     why: str = ""
 
     def __str__(self) -> str:
-        values = f": {self.before or 'empty'} became {self.after or 'empty'}" if self.before or self.after else ""
-        return f"{self.what}{values}"
+        if self.before:
+            return f"{self.what}: {self.before} became {self.after or 'empty'}"
+        return f"{self.what}: {self.after}" if self.after else self.what
 
 
 def since_last_review(assessment: RiskAssessment, *, until: datetime) -> list[Change]:

@@ -73,4 +73,4 @@ def test_a_job_is_named() -> None:
     risk = a_risk(assessment=an_assessment())
     risks.edit_risk(risk_id=risk.pk, seen_version=1, changes={"cause": "Dust"}, actor=TESTS, now=NOON)
     (found,) = changes.of_risks(Risk.objects.filter(pk=risk.pk), since=NOON, until=NOON + timedelta(days=3650))
-    assert (found.who, str(found)) == ("system:tests", "Cause: empty became Dust")
+    assert (found.who, str(found)) == ("system:tests", "Cause: Dust")

@@ -14,6 +14,10 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # the tokens'
     class Meta(AbstractUser.Meta):
         pass
 
+    def __str__(self) -> str:
+        """The name, as pages show it; the login where no name is known."""
+        return self.get_full_name() or self.get_username()
+
 
 class Scope(models.Model):
     """What object permissions are granted on: a store, a team. Rows that belong to one carry its key.

@@ -65,7 +65,7 @@ class RegisterReviewAdmin(ScopedAdmin, ReadOnlyAdmin, Plain):
     @admin.display(description="due")
     def due(self, review: RegisterReview) -> SafeString | str:
         completed = review.status == RegisterReview.Status.COMPLETED
-        return str(review.due_on) if completed else due(review.due_on, timezone.now().date())
+        return due(review.due_on, review.due_on if completed else timezone.now().date())
 
     @admin.display(description="status")
     def state(self, review: RegisterReview) -> SafeString:
