@@ -272,7 +272,11 @@ export class View {
     const { client, words, status } = this;
     const pending = client.pending;
     const wanted = [];
-    const { greeting, quick_replies: quick } = client.config;
+    let { greeting, language, quick_replies: quick } = client.config;
+    if (language && language !== words.language) {
+      greeting &&= words.say("greeting"); // the site wrote its own in one language
+      quick = quick && quick.length && [words.say("person")];
+    }
     if (greeting) wanted.push({ key: "greeting", mark: greeting, make: () => message({ author: "bot", name: client.config.name, text: greeting }, this, { first: true }) });
     const list = client.list;
     const lastOwn = list.filter((event) => event.author === "customer" && event.kind !== "rating").at(-1);

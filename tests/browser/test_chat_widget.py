@@ -202,7 +202,8 @@ def test_waits_as_long_as_the_server_says_and_notices_a_dead_socket(visit: Visit
 def test_rates_a_conversation_that_has_ended(visit: Visit, ada: User) -> None:
     shopper = visit(width=390, theme="dark")
     shopper.opens("language=de")
-    shopper.page.get_by_role("button", name="Where is my order?").click()
+    shopper.sees("Hallo! Wie können wir helfen?")  # the site's own greeting is in English
+    shopper.page.get_by_role("button", name="Mit einem Menschen sprechen").click()
     shopper.sees("Gesendet")
     here = taken_by(ada)
     conversations.resolve(here.pk, ada, seen_version=None, now=timezone.now())
