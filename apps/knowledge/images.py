@@ -138,7 +138,7 @@ def add_image(*, article_id: int, data: bytes, actor: User, now: datetime) -> Ar
 def readable_image(pk: int, user: User | None) -> tuple[ArticleImage, bool] | None:
     """A picture, if this person may see it, and whether everybody may.
 
-    Everybody sees the pictures that the published version of a public article shows; staff those of the articles that they
+    Everybody sees the pictures that the published version of a public article of no scope shows; staff those of the articles that they
     see. A picture of a draft beside a published version is not public before the draft is.
     """
     shown = ArticleVersion.objects.published().filter(article=OuterRef("article"), body__contains=f"{PREFIX}{pk}-")
@@ -146,7 +146,8 @@ def readable_image(pk: int, user: User | None) -> tuple[ArticleImage, bool] | No
     if image is None:
         return None
     article = image.article
-    if article.audience == Article.Audience.PUBLIC and article.archived_at is None and image.shown:
+    public = article.audience == Article.Audience.PUBLIC and article.scope_id is None and article.archived_at is None
+    if public and image.shown:
         return image, True
     may = user is not None and user.is_staff and rights.may_view(user, article)
     return (image, False) if may else None

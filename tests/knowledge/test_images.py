@@ -124,6 +124,17 @@ def test_everybody_sees_what_a_public_article_shows_and_nothing_before(client: C
     assert client.get(address(image)).status_code == 404
 
 
+def test_pictures_of_a_scopes_articles_are_for_those_who_work_in_it(client: Client, olga: User) -> None:
+    article = ArticleFactory.create(owner=olga, scope=ScopeFactory(), audience="public")
+    image = added(article)
+    version = VersionFactory.create(article=article, body=f"![it]({address(image)})")
+    moved(approved(version), "published", published_at=NOW)
+    assert client.get(address(image)).status_code == 404
+    client.force_login(person(Role.SUPPORT_AGENT, article.scope))
+    answer = client.get(address(image))
+    assert (answer.status_code, answer["Cache-Control"]) == (200, "private, no-cache")
+
+
 def test_staff_see_the_pictures_of_the_articles_that_they_see(client: Client, olga: User) -> None:
     article = ArticleFactory.create(owner=olga, scope=ScopeFactory(), audience="internal")
     image = added(article)
