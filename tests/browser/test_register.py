@@ -6,13 +6,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from apps.core.models import User
 from apps.core.roles import Role
-from apps.register import incidents, reviews
-from apps.register.models import Acceptance, Incident, Rating, RegisterReview, Risk
+from apps.register import incidents, reviews, tasks
+from apps.register.checking import checks
+from apps.register.models import Acceptance, CheckResult, Incident, Rating, RegisterReview, Risk
 from apps.register.papers.importing import preview
+from apps.register.runs import run_checks
 from tests.browser.conftest import Desk
 from tests.browser.test_escalation import tab_to
 from tests.core.factories import person
@@ -123,6 +126,40 @@ def test_two_people_accept_a_risk(desk: Callable[..., Desk], keeper: User) -> No
     risk.refresh_from_db()
     made = Acceptance.objects.get()
     assert (risk.status, made.requested_by, made.decided_by) == ("accepted", owner, keeper)
+
+
+def test_while_all_checks_look_the_page_tells_how_far_they_are_by_itself(
+    desk: Callable[..., Desk], keeper: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.run_one_check, "apply_async", lambda **options: None)  # no worker takes them here
+    cache.delete("register:round")
+    one = desk()
+    one.log_in(keeper)
+    one.open(f"{BASE}/checkversion/")
+    one.page.get_by_role("button", name="Run all checks now").click()
+    one.page.get_by_text(f"0 of {len(checks)} have looked").wait_for()
+    run_checks(now=timezone.now(), slugs=["circuit-breakers"])
+    one.page.get_by_text(f"1 of {len(checks)} have looked").wait_for(timeout=10_000)  # without a click
+    now = timezone.now()
+    for check in checks:
+        if check.slug != "circuit-breakers":
+            CheckResult.objects.create(
+                check_slug=check.slug, outcome="pass", summary="Well.", checked_at=now, since=now, seconds=0.1
+            )
+    one.page.get_by_text(f"All {len(checks)} checks have looked").wait_for(timeout=10_000)
+    assert one.page.locator("[data-live=going]").count() == 0
+    cache.delete("register:round")
+
+
+def test_controls_are_filtered_by_what_they_say(desk: Callable[..., Desk], keeper: User) -> None:
+    a_control(title="Nobody looked")
+    one = desk(width=390, theme="dark")
+    one.log_in(keeper)
+    one.open(f"{BASE}/control/?says=unknown&overdue=yes")
+    words = one.page.locator("#result_list").inner_text()
+    assert "Nobody looked" in words
+    assert "Overdue" in words
+    assert one.overflow() == 0
 
 
 def test_a_document_is_looked_at_before_it_is_applied(desk: Callable[..., Desk], keeper: User) -> None:
