@@ -72,7 +72,11 @@ def shelf(data: Path, articles: int, questions: int) -> list[str]:
 
     collection = knowledge_data.banking77(data)
     for slug, (title, _body, ways) in collection.articles.items():  # the collection has no answers
-        collection.articles[slug] = (title, f"{title} Open the app, choose Help, and follow the three steps there.", ways)
+        collection.articles[slug] = (
+            title,
+            f"{title} Open the app, choose Help, and follow the three steps there.",
+            ways,
+        )
     knowledge_data.load(collection)
     SearchIndex.objects.update(model=embedding.wanted())
     if articles:
