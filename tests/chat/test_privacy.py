@@ -11,6 +11,8 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import DatabaseError, transaction
+from django.test import Client
+from django.urls import reverse
 
 from apps.chat import people, policies, ratings, retention, risk, transcripts, uploads
 from apps.chat.bot import owing
@@ -253,3 +255,16 @@ def test_what_was_on_its_way_while_somebody_was_forgotten_is_not_kept(settings: 
     mine.refresh_from_db()
     assert (mine.state, {event.text for event in mine.events.said()}) == ("resolved", {""})
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_page_of_the_windows_says_what_is_past_them_now(client: Client) -> None:
+    site = chat_site()
+    old = conversation(site=site, state="resolved", last_event_at=NOON - timedelta(days=4000))
+    manager = person(Role.SUPPORT_MANAGER, site.scope)
+    client.force_login(manager)
+    address = reverse("admin:chat_policy", args=["retention"])
+    assert "<dt>Transcripts</dt><dd>1</dd>" in client.get(address).content.decode()
+    retention.forget(now=LATER)
+    assert "Nothing is past its window" in client.get(address).content.decode()
+    shown = client.get(reverse("admin:chat_visitor_change", args=[old.visitor_id])).content.decode()
+    assert reverse("chat_desk_open", args=[old.public_id]) in shown
