@@ -73,26 +73,26 @@ def say(
     still_open(session_id)
     if client_id and (before := conversation.events.filter(client_id=client_id).first()):
         return Said(before, repeated=True)
-    if turn is not None and (conversation.turn != turn or conversation.state not in owing.TALKING):
-        raise TurnPassed
+    _still_its_turn(conversation, turn)
     if author == Event.Author.CUSTOMER:
         spoken_again(conversation, now)
         if hearing.may_matter(conversation, raw):
             text, facts = kept(hearing.heard(conversation, raw, now), data or {})
-    event = add(
-        conversation,
-        Event(
-            kind=Event.Kind.NOTE if internal else Event.Kind.MESSAGE,
-            author=author,
-            user=user,
-            client_id=client_id,
-            text=text,
-            data=facts,
-            internal=internal,
-            at=now,
-        ),
+    kind = Event.Kind.NOTE if internal else Event.Kind.MESSAGE
+    event = Event(
+        kind=kind, author=author, user=user, client_id=client_id, text=text, data=facts, internal=internal, at=now
     )
-    return Said(event)
+    return Said(add(conversation, event))
+
+
+def _still_its_turn(conversation: Conversation, turn: int | None) -> None:
+    """Refuse the words of a bot that came too late.
+
+    Raises:
+        TurnPassed: the conversation is not at ``turn`` any more, or a person has it.
+    """
+    if turn is not None and (conversation.turn != turn or conversation.state not in owing.TALKING):
+        raise TurnPassed
 
 
 def kept(text: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -80,23 +80,11 @@ def create(
         authorise(actor, CREATE)
     if source and (made := Ticket.objects.filter(source=source).first()):
         return made
-    ticket = Ticket(
-        channel=channel,
-        category=category,
-        priority=priority or Ticket.Priority.NORMAL,
-        source=source,
-        scope=scope,
-        created_at=now,
-        updated_at=now,
-        **{name: _kept(name, value) for name, value in {
-            "subject": subject, "summary": summary, "order_reference": order_reference,
-            "requester_name": requester_name, "requester_contact": requester_contact,
-        }.items()},
-    )  # fmt: skip
-    _check(ticket)
-    team, _ = routing.team_of(category, scope)
-    ticket.scope = scope or (team.scope if team else None)
-    ticket.number = _next_number()
+    texts = {
+        "subject": subject, "summary": summary, "order_reference": order_reference, "requester_name": requester_name,
+        "requester_contact": requester_contact,
+    }  # fmt: skip
+    ticket = _drafted(texts, now, channel=channel, category=category, priority=priority, source=source, scope=scope)
     # The unique constraint on the source settles the race of two requests; the loser takes the winner's ticket.
     made, created = _insert(ticket)
     if not created:
@@ -104,6 +92,21 @@ def create(
     write_event(ticket, "created", actor, now, f"From {ticket.get_channel_display()}.", category=ticket.category_id)
     _begin(ticket, message, now)
     record(entry(ticket, actor, "ticket_created", "", channel=channel, assignee=ticket.assignee_id))
+    return ticket
+
+
+def _drafted(texts: Mapping[str, str], now: datetime, *, priority: int | None, **facts: Any) -> Ticket:
+    """A ticket that is complete and has its number and scope, but is not written yet.
+
+    Raises:
+        MissingInformation: what is missing or cannot be stored, by field.
+    """
+    words = {name: _kept(name, value) for name, value in texts.items()}
+    ticket = Ticket(priority=priority or Ticket.Priority.NORMAL, created_at=now, updated_at=now, **facts, **words)
+    _check(ticket)
+    team, _ = routing.team_of(ticket.category, ticket.scope)
+    ticket.scope = ticket.scope or (team.scope if team else None)
+    ticket.number = _next_number()
     return ticket
 
 
