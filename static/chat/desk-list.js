@@ -27,6 +27,7 @@
         row.last.at ? tick(el("time.desk-row__at", { datetime: row.last.at, title: Desk.moment(row.last.at) }), () => [ago(row.last.at), ""]) : ""),
       el("span.desk-row__text", {}, row.unread ? el("span.visually-hidden", {}, "New. ") : "", row.subject && !row.subject.startsWith(row.last.text.slice(0, 30)) ? el("b", {}, `${row.subject.slice(0, 48)}${row.subject.length > 48 ? "…" : ""} · `) : "", snippet),
       el("span.desk-row__foot", {}, who,
+        row.alarm ? badge("bad", row.alarm, "alert") : "",
         row.due_at ? dueBadge(row.due_at) : row.unanswered ? tick(el("span.badge.badge--warn", {}, icon("clock"), el("span.ticks")), () => [ago(row.since) === "now" ? "Waits" : `Waits ${ago(row.since)}`, ""]) : "",
         row.category || row.team ? el("span.desk-row__topic", {}, row.category || row.team) : ""));
   };

@@ -480,3 +480,12 @@ def test_flags_that_are_proposed_stand_beside(client: Client, talk: Conversation
         shown = client.get(url(talk, "customer/")).json()["proposed"]
         sees = who.has_perm("escalation.view_proposal")
         assert [one["title"] for one in shown] == (["Hot charger"] if sees else [])
+
+
+def test_a_line_says_what_cannot_wait(client: Client, ada: User, talk: Conversation) -> None:
+    assert client.get(f"{DESK}list/?list=all").json()["rows"][0]["alarm"] == ""
+    handed(talk, reason="risk")
+    assert client.get(f"{DESK}list/?list=all").json()["rows"][0]["alarm"] == "A sign of risk"
+    do(client, talk, "take")
+    do(client, talk, "resolve")
+    assert client.get(f"{DESK}list/?list=all").json()["rows"][0]["alarm"] == ""

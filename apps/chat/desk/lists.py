@@ -18,6 +18,8 @@ from apps.core.business_time.opening import BusinessTimeError
 from apps.core.models import User
 from apps.escalation import calendars
 
+ALARMING = (Handoff.Reason.RISK, Handoff.Reason.ANGER)
+"""Why a conversation was handed over, where its line says so."""
 PAGE = 50
 SNIPPET = 90
 """Characters of the last words that a line shows."""
@@ -75,6 +77,7 @@ def lines(rows: ConversationQuerySet, user: User, now: datetime, limit: int = PA
             last_kind=Subquery(said.values("kind")[:1]),
             customer_seq=Subquery(said.filter(author=Event.Author.CUSTOMER).values("seq")[:1]),
             asked_at=Subquery(asked.values("requested_at")[:1]),
+            why=Subquery(asked.filter(reason__in=ALARMING).values("reason")[:1]),
         )
         .order_by(*rows.query.order_by)[:limit]
     )
@@ -106,6 +109,7 @@ def _line(one: Any, hours: Calendar | None, user: User, now: datetime) -> dict[s
         and (one.customer_seq or 0) > one.staff_read_seq,
         "assignee": shown_person(one.assignee) if one.assignee else None,
         "team": one.team.name if one.team else "",
+        "alarm": Handoff.Reason(one.why).label if one.why and one.state in (State.WAITING, State.PERSON) else "",
         "category": one.category.name if one.category else "",
         "language": one.language,
         "seq": one.seq,
