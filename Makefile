@@ -9,8 +9,9 @@ LAUNCHER := $(PY) -m apps.core.launcher
 INSTALL := apps/core/launcher/install.py
 PRODUCT := requirements.txt requirements-local.txt
 EPHEMERAL := $(LAUNCHER) exec --ephemeral --
-# Each process of tests has databases of its own; Valkey has sixteen.
-PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
+# Half as many again as processors, for tests wait for servers and browsers. Each has databases of its own; Valkey has sixteen.
+PROCESSES := $(shell $(PYTHON) -c "import os; print(min(8, (os.cpu_count() or 1) * 3 // 2))")
+PARALLEL := -n $(PROCESSES) --dist loadgroup
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -29,11 +30,11 @@ test: venv-dev ## Everything: unit, integration and browser tests on throw-away 
 # On servers that are there already; the second part finds the databases that the first one made.
 both-tests:
 	@$(PY) -m pytest $(PARALLEL) --reuse-db $(TEST_ARGS)
-	@$(MAKE) --no-print-directory e2e EPHEMERAL= TEST_ARGS="--reuse-db $(TEST_ARGS)"
+	@$(MAKE) --no-print-directory e2e EPHEMERAL= KEPT=--reuse-db
 
 e2e: venv-dev ## The browser tests alone
 	@if chromium="$$($(LAUNCHER) browser)"; then \
-		CHROMIUM="$$chromium" $(EPHEMERAL) $(PY) -m pytest $(PARALLEL) -m browser $(TEST_ARGS); \
+		CHROMIUM="$$chromium" $(EPHEMERAL) $(PY) -m pytest $(PARALLEL) -m browser $(or $(TEST_ARGS),tests/browser) $(KEPT); \
 	elif [ -n "$${CI:-}" ]; then \
 		echo "CI is set, so the missing browser part is a failure."; exit 1; \
 	else \

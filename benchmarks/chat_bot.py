@@ -108,6 +108,16 @@ def processor(processes: list[psutil.Process]) -> float:
     return sum(times.user + times.system for times in (each.cpu_times() for each in processes))
 
 
+async def quiet(worker: psutil.Process) -> None:
+    """Wait until a worker has done what beat had ready for a new database: all checks, all rules, all reminders."""
+    for _ in range(60):
+        busy = [worker, *worker.children(recursive=True)]
+        before = processor(busy)
+        await asyncio.sleep(3)
+        if processor(busy) - before < 0.3:
+            return
+
+
 async def ask(port: int, options: argparse.Namespace, questions: list[str], workers: psutil.Process) -> None:
     tally = Tally()
     tabs = [Asker(port, token, tally) for token in await asyncio.to_thread(tokens, len(questions))]
@@ -157,6 +167,7 @@ async def measure(options: argparse.Namespace, folder: Path) -> None:
             started.append(celery(*words, "--without-mingle", "--without-gossip", log=log, valkey=valkey.url))
         started.append(celery("beat", log=log, valkey=valkey.url))
         await web.ready()
+        await quiet(psutil.Process(started[1].pid))
         await ask(web.port, options, questions, psutil.Process(started[0].pid))
         print(await asyncio.to_thread(outcomes))
     finally:

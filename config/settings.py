@@ -146,6 +146,8 @@ CELERY_TASK_ROUTES = {
     f"apps.chat.tasks.{task}": {"queue": "answers"}
     for task in ("answer_turn", "answer_due_turns", "send_code", "send_codes")
 }
+# A new connection costs an answer more than its statements do. Those that broke are noticed before each task (apps.core.worker).
+CELERY_DB_REUSE_MAX = 500
 CELERY_TASK_TIME_LIMIT = 15 * 60
 CELERY_TASK_SOFT_TIME_LIMIT = 14 * 60
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

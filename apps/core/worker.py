@@ -17,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import structlog
 from celery import signals
 from django.conf import settings
+from django.db import connections
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from apps.core import metrics, valkey
@@ -38,6 +39,16 @@ def connect() -> None:
 
 def _task_starts(*, task: Any, **_: Any) -> None:
     setattr(task.request, _STARTED, time.perf_counter())
+    if not task.request.is_eager:
+        close_broken_connections()
+
+
+def close_broken_connections() -> None:
+    """Let the next statement open a connection anew where the one that is kept broke, as by a restart of the database."""
+    for kept in connections.all(initialized_only=True):
+        if kept.connection is not None and not kept.is_usable():
+            logger.warning("connection_renewed", database=kept.alias)
+            kept.close()
 
 
 def _task_ends(*, task: Any, state: str | None, **_: Any) -> None:
@@ -72,9 +83,7 @@ def _worker_is_ready(**_: Any) -> None:
 
 
 def _child_starts(**_: Any) -> None:
-    from django.db import connections  # the pool's children must not share the parent's connection
-
-    connections.close_all()
+    connections.close_all()  # the pool's children must not share the parent's connection
 
 
 def _child_ends(*, pid: int | None = None, **_: Any) -> None:
