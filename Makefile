@@ -9,9 +9,8 @@ LAUNCHER := $(PY) -m apps.core.launcher
 INSTALL := apps/core/launcher/install.py
 PRODUCT := requirements.txt requirements-local.txt
 EPHEMERAL := $(LAUNCHER) exec --ephemeral --
-# Half as many again as processors, for tests wait for servers and browsers. Each has databases of its own; Valkey has sixteen.
-PROCESSES := $(shell $(PYTHON) -c "import os; print(min(8, (os.cpu_count() or 1) * 3 // 2))")
-PARALLEL := -n $(PROCESSES) --dist loadgroup
+# Each process of tests has databases of its own; Valkey has sixteen.
+PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from apps.chat.models import Conversation, Handoff
+from apps.chat.sockets.status import Statuses
 from apps.chat.status import measured, queue_position, status_of
 from apps.core.models import Scope
 from apps.escalation.models import Category, Team
@@ -129,3 +133,19 @@ def test_who_is_given_on_waited_once(berlin: Team) -> None:
     pace = measured(berlin, TEN)
     assert pace is not None
     assert (pace.wait, pace.step) == (3, 4)
+
+
+def test_what_changes_while_a_status_is_looked_up_is_told_too() -> None:
+    """Somebody joins and resolves at once: the page is not left with "you talk to Ada"."""
+    told: list[str] = []
+    looked_up: list[Callable[[dict[str, Any]], None]] = []
+    statuses = Statuses()
+    statuses.batches = SimpleNamespace(submit=lambda _pk, then: looked_up.append(then))  # type: ignore[assignment]
+    room: Any = SimpleNamespace(pk=7, tell=lambda _kind, **facts: told.append(facts["state"]))
+    statuses.ask(room)
+    statuses.ask(room)
+    statuses.ask(room)
+    assert len(looked_up) == 1
+    looked_up[0]({"state": "person"})
+    looked_up[1]({"state": "resolved"})
+    assert (told, len(looked_up)) == (["person", "resolved"], 2)

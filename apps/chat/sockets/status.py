@@ -18,20 +18,23 @@ class Statuses:
     """Statuses that sockets wait for; a room asks once at a time."""
 
     def __init__(self) -> None:
-        self._asked: set[int] = set()
+        self._asked: dict[int, bool] = {}  # whether it was asked again meanwhile
         self.lane = Lane("status")
         self.batches: Batches[int, dict[str, Any]] = Batches(self.lane, _statuses, most=20)
 
     def ask(self, room: Room) -> None:
-        """Tell a room's sockets how its conversation stands."""
+        """Tell a room's sockets how its conversation stands; once more if it changed while that was looked up."""
         if room.pk in self._asked:
+            self._asked[room.pk] = True
             return
-        self._asked.add(room.pk)
+        self._asked[room.pk] = False
 
         def told(status: dict[str, Any] | Exception) -> None:
-            self._asked.discard(room.pk)
+            again = self._asked.pop(room.pk)
             if not isinstance(status, Exception):
                 room.tell("status", **status)
+            if again:
+                self.ask(room)
 
         self.batches.submit(room.pk, told)
 
