@@ -287,6 +287,7 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
     """
     parts = _database_parts(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
+    options["prepare_threshold"] = 5  # for apps.core.prepared; Django's own cursors never prepare
     host = options.pop("host", None) or unquote(parts.hostname or "")
     if pool_size is not None:
         options["pool"] = {"min_size": pool_size, "max_size": pool_size, "timeout": 10}  # opened ahead of any burst

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from typing import Any, BinaryIO, TypeVar
+from contextvars import copy_context
+from typing import IO, Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core import signals
@@ -17,10 +18,10 @@ from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.urls import set_script_prefix
 
 from apps.core.middleware import HOSTLESS_PATHS
-from apps.core.sockets import Receive, Scope, Send
+from apps.core.sockets import Scope
 
-T = TypeVar("T")
-Answering = Callable[[Scope, BinaryIO], Coroutine[Any, Any, HttpResponseBase]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class BoundedHandler(ASGIHandler):
@@ -30,9 +31,9 @@ class BoundedHandler(ASGIHandler):
     connections, nobody gets on, and the process answers fewer requests than if it had taken them one after the other.
     A request waits here when its body has arrived, so slow senders keep no place; probes and metrics do not wait.
 
-    A request goes to its thread once and comes back with its answer, signals, middleware and view included: here are no
-    views that are coroutines. Django makes a thread for each request and goes there and back four times, which is half of
-    what a small answer costs. Only what is streamed is read as Django does it.
+    A request goes to a thread once and comes back with its answer: signals, middleware and view together. Django makes a
+    thread for each request and goes there and back four times, a third of what a small answer costs. There are no views
+    here that are coroutines; what is streamed is read as Django does it.
 
     Args:
         places: requests answered at the same time; as many as there are database connections.
@@ -41,12 +42,9 @@ class BoundedHandler(ASGIHandler):
 
     def __init__(self, *, places: int, queue: int = 500) -> None:
         super().__init__()
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="request")
+        self._probes = ThreadPoolExecutor(2, thread_name_prefix="probe")
         self._places, self._most, self._under_way = places, places + queue, 0
-        self._answer, self._answer_probe = self._threads(places, "request"), self._threads(2, "probe")
-
-    def _threads(self, count: int, name: str) -> Answering:
-        threads = ThreadPoolExecutor(count, thread_name_prefix=name)
-        return sync_to_async(self._whole, thread_sensitive=False, executor=threads)
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
@@ -55,63 +53,69 @@ class BoundedHandler(ASGIHandler):
         with suppress(RequestAborted), closing(await self.read_body(receive)) as body:
             response = await self._in_turn(scope, body, receive)
             if response.streaming:
-                await _unless_left(self._stream(response, send), self.listen_for_disconnect(receive))
+                await self._stream(response, receive, send)
             else:
                 await self.send_response(response, send)
 
-    async def _in_turn(self, scope: Scope, body: BinaryIO, receive: Receive) -> HttpResponseBase:
+    async def _in_turn(self, scope: Scope, body: IO[bytes], receive: Receive) -> HttpResponseBase:
         """The answer, when there was a place for it.
 
         Raises:
-            RequestAborted: the client left before.
+            RequestAborted: the client left while it waited.
         """
         if scope["path"] in HOSTLESS_PATHS:
-            return await self._answer_probe(scope, body)
+            return await asyncio.wrap_future(self._begin(self._probes, scope, body))
         if self._under_way >= self._most:
             words = "Too many requests are waiting here. Try again in a moment. (busy)"
             return HttpResponse(words, status=503, content_type="text/plain", headers={"Retry-After": "2"})
         self._under_way += 1
         try:
-            if self._under_way <= self._places:
-                return await self._answer(scope, body)
-            return await _unless_left(self._answer(scope, body), self.listen_for_disconnect(receive))
+            answer = self._begin(self._threads, scope, body)
+            if self._under_way > self._places:
+                await self._ended_or_left(answer, receive)
+            return await asyncio.wrap_future(answer)
         finally:
             self._under_way -= 1
 
-    def _whole(self, scope: Scope, body: BinaryIO) -> HttpResponseBase:
-        """All of a request that happens in its thread."""
+    def _begin(self, threads: ThreadPoolExecutor, scope: Scope, body: IO[bytes]) -> Future[HttpResponseBase]:
+        return threads.submit(copy_context().run, self._whole, scope, body)
+
+    async def _ended_or_left(self, answer: Future[HttpResponseBase], receive: Receive) -> None:
+        """Wait for an answer; if the client leaves before anybody began with it, nobody will. What has begun is finished."""
+        left = asyncio.create_task(self.listen_for_disconnect(receive))
+        await asyncio.wait((left, asyncio.wrap_future(answer)), return_when=asyncio.FIRST_COMPLETED)
+        if left.done() and answer.cancel():
+            await left  # raises RequestAborted
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+
+    def _whole(self, scope: Scope, body: IO[bytes]) -> HttpResponseBase:
+        """What of a request happens in its thread: everything."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)
-        response = refusal if request is None else self.get_response(request)
-        response._handler_class = self.__class__
+        response = self.get_response(request) if request is not None else refusal
+        assert response is not None  # one of the two is there
+        response._handler_class = self.__class__  # type: ignore[attr-defined]  # Django's name
         if isinstance(response, FileResponse):
             response.block_size = self.chunk_size
         if response.streaming:
-            close_old_connections()  # what is streamed has connections of its own
+            close_old_connections()  # it is read in another thread, with a connection of that one
         else:
             response.close()
         return response
 
-    async def _stream(self, response: HttpResponseBase, send: Send) -> None:
+    async def _stream(self, response: HttpResponseBase, receive: Receive, send: Send) -> None:
+        """Send what is made while it is sent, until the client leaves."""
         async with ThreadSensitiveContext():
+            sending = asyncio.create_task(self.send_response(response, send))
+            left = asyncio.create_task(self.listen_for_disconnect(receive))
             try:
-                await self.send_response(response, send)
+                await asyncio.wait((sending, left), return_when=asyncio.FIRST_COMPLETED)
             finally:
+                sending.cancel()
+                left.cancel()
+                sent, _ = await asyncio.gather(sending, left, return_exceptions=True)
                 await sync_to_async(response.close)()
-
-
-async def _unless_left(work: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, None]) -> T:
-    """Do something that ends when the client leaves.
-
-    Raises:
-        RequestAborted: the client left.
-    """
-    working, left = asyncio.ensure_future(work), asyncio.ensure_future(leaving)
-    try:
-        await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else await left  # type: ignore[return-value]  # which raises
-    finally:
-        for task in (working, left):
-            task.cancel()
-        await asyncio.gather(working, left, return_exceptions=True)
+            if isinstance(sent, Exception):
+                raise sent

@@ -7,9 +7,11 @@ who finds one cannot outlive its revocation.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import Model
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
@@ -19,6 +21,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from apps.core.decisions import Entry, record
 from apps.core.errors import DomainError
 from apps.core.models import ApiToken, User
+from apps.core.prepared import prepared
 from apps.core.ratelimit import by_address, forget, spend
 
 MOST_TOKENS = 20
@@ -36,8 +39,7 @@ class TooManyTokens(DomainError):
 
 # What a request by token needs to know of its person, for each asks it again: a role that was changed counts at once.
 _FIND = """
-    SELECT u.*, k.id AS token_id, k.token_key, k.digest, k.name AS token_name, k.created AS token_created,
-        k.expiry AS token_expiry, k.last_used_at,
+    SELECT {columns},
         ARRAY(
             SELECT t.app_label || '.' || p.codename FROM auth_permission p JOIN django_content_type t ON t.id = p.content_type_id
             WHERE p.id IN (
@@ -74,21 +76,28 @@ class TokenAuthentication(KnoxAuthentication):
 
 def _find(digest: str, now: datetime) -> ApiToken | None:
     """A token that lets somebody in, with the person; the permissions are with the person for the rest of the request."""
-    rows: list[Any] = list(User.objects.raw(_FIND, [digest, now]))
+    rows = prepared(_statement(), [digest, now])
     if not rows:
         return None
-    (user,) = rows
+    ((*values, permissions),) = rows
+    names = _columns(ApiToken)
+    token = ApiToken.from_db(DEFAULT_DB_ALIAS, names, values[: len(names)])
+    user = User.from_db(DEFAULT_DB_ALIAS, _columns(User), values[len(names) :])
     if not user.is_superuser:  # who may do everything has no list of it
-        user._perm_cache = set(user.permissions)  # where ModelBackend keeps what it loaded
-    values = {
-        "id": user.token_id, "token_key": user.token_key, "digest": user.digest, "user_id": user.pk,
-        "name": user.token_name, "created": user.token_created, "expiry": user.token_expiry,
-        "last_used_at": user.last_used_at,
-    }  # fmt: skip
-    names = [field.attname for field in ApiToken._meta.concrete_fields]
-    token = ApiToken.from_db(user._state.db, names, [values[name] for name in names])
+        user._perm_cache = set(permissions)  # type: ignore[attr-defined]  # where ModelBackend keeps what it loaded
     token.user = user
     return token
+
+
+@cache
+def _statement() -> str:
+    columns = [*(f"k.{name}" for name in _columns(ApiToken)), *(f"u.{name}" for name in _columns(User))]
+    return _FIND.format(columns=", ".join(columns))
+
+
+@cache
+def _columns(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
 
 
 class PasswordAuthentication(BasicAuthentication):

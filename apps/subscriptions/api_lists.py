@@ -139,9 +139,12 @@ def worst_first(parts: Sequence[RiskScoreQuerySet], request: Request, fields: Se
     behind = [part.filter(GreaterThan(_row(F("place"), F("pk")), _row(*after))) for part in parts] if after else parts
     ordered = [part.order_by("place", "pk").values("place", "pk", *fields)[: size + 1] for part in behind]
     page = ordered[0].union(*ordered[1:], all=True).order_by("place", "pk")[: size + 1] if parts[1:] else ordered[0]
+    rows = list(page)
+    if after is None and len(rows) <= size:
+        return Page(rows, size, len(rows))  # all there is, so nobody needs to count it
     some = [part.order_by().values("pk")[: MOST_COUNTED + 1] for part in parts]
     total = some[0].union(*some[1:], all=True)[: MOST_COUNTED + 1] if parts[1:] else some[0]
-    return Page(list(page), size, total.count())
+    return Page(rows, size, total.count())
 
 
 def _row(*values: Any) -> Func:
@@ -157,12 +160,14 @@ def score_cursor(row: dict[str, Any]) -> str:
 def newest_first(rows: QuerySet[Any], moment: str, request: Request) -> Page:
     """A page of rows by a moment, newest first; a row's id breaks ties."""
     size = page_size(request)
-    total = counted(rows)
     position = _time_position(request, rows)
+    behind = rows
     if position:
         at, pk = position
-        rows = rows.filter(**{f"{moment}__lte": at}).exclude(Q(**{moment: at}) & Q(pk__gte=pk))
-    return Page(list(rows.order_by(f"-{moment}", "-pk")[: size + 1]), size, total)
+        behind = rows.filter(**{f"{moment}__lte": at}).exclude(Q(**{moment: at}) & Q(pk__gte=pk))
+    page = list(behind.order_by(f"-{moment}", "-pk")[: size + 1])
+    all_there_is = position is None and len(page) <= size
+    return Page(page, size, len(page) if all_there_is else counted(rows))
 
 
 def time_cursor(at: datetime, pk: Any) -> str:

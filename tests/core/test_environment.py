@@ -227,7 +227,7 @@ def test_secrets_do_not_show_in_the_environments_text(load: Any) -> None:
 def test_a_databases_address(url: str, host: str, port: str, user: str, password: str, name: str) -> None:
     found = environment.database(url, pool_size=None)
     assert [found[key] for key in ("HOST", "PORT", "USER", "PASSWORD", "NAME")] == [host, port, user, password, name]
-    assert found["OPTIONS"] == {}
+    assert found["OPTIONS"] == {"prepare_threshold": 5}
 
 
 def test_a_databases_options_and_pool() -> None:

@@ -1,13 +1,19 @@
-"""The handler under load: a bounded number of requests at a time, the others in a queue with an end."""
+"""The handler under load: a bounded number of requests at a time, the others in a queue with an end.
+
+Besides, that a request happens in one thread, where the database connections of it are, and that streams end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from asgiref.testing import ApplicationCommunicator
-from django.http import HttpRequest, HttpResponse
+from django.core.signals import request_finished, request_started
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from apps.core.handler import BoundedHandler
 
@@ -18,13 +24,14 @@ class SlowHandler(BoundedHandler):
     def __init__(self, *, places: int, queue: int) -> None:
         super().__init__(places=places, queue=queue)
         self.let_go, self.lock = threading.Event(), threading.Lock()
-        self.now = self.most = 0
+        self.now = self.most = self.begun = 0
 
     def get_response(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith("/health"):
             return HttpResponse("alive")
         with self.lock:
             self.now += 1
+            self.begun += 1
             self.most = max(self.most, self.now)
         self.let_go.wait(10)
         with self.lock:
@@ -96,3 +103,118 @@ def test_somebody_who_leaves_the_queue_costs_no_place() -> None:
 
     handler = SlowHandler(places=1, queue=1)
     assert asyncio.run(leave()) == 200
+
+
+def test_what_has_begun_is_finished_though_the_client_left() -> None:
+    async def leave() -> None:
+        first, left = request(handler), request(handler)
+        await begin(first)
+        await begin(left)  # waits for a place, so it is looked at whether its client stays
+        await asyncio.sleep(0.1)
+        handler.let_go.set()  # wakes the first
+        handler.let_go.clear()
+        assert await status(first) == 200
+        while handler.begun < 2:
+            await asyncio.sleep(0.01)
+        await left.send_input({"type": "http.disconnect"})
+        await asyncio.sleep(0.1)
+        assert handler.now == 1
+        handler.let_go.set()
+        await left.wait(10)
+
+    handler = SlowHandler(places=1, queue=1)
+    asyncio.run(leave())
+    assert (handler.begun, handler.now) == (2, 0)
+
+
+class Noting(BoundedHandler):
+    """Notes in which threads a request is."""
+
+    def __init__(self) -> None:
+        super().__init__(places=2)
+        self.threads: list[int] = []
+
+    def note(self, **kwargs: Any) -> None:
+        self.threads.append(threading.get_ident())
+
+    def get_response(self, request: HttpRequest) -> HttpResponse:
+        self.note()
+        return HttpResponse("noted")
+
+
+def test_a_request_begins_and_ends_in_the_thread_of_its_view() -> None:
+    async def ask() -> int:
+        one = request(handler)
+        await begin(one)
+        return await status(one)
+
+    handler = Noting()
+    request_started.connect(handler.note, sender=Noting)
+    request_finished.connect(handler.note, sender=Noting)
+    assert asyncio.run(ask()) == 200
+    assert len(handler.threads) == 3
+    assert len(set(handler.threads) - {threading.get_ident()}) == 1
+
+
+class Streaming(BoundedHandler):
+    """Answers with numbers that have no end unless the client leaves; 13 is an accident."""
+
+    def __init__(self, last: int | None = None) -> None:
+        super().__init__(places=2)
+        self.last, self.sent, self.closed = last, 0, 0
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        response = StreamingHttpResponse(self.numbers())
+        response._resource_closers.append(self.close)  # type: ignore[attr-defined]
+        return response
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def numbers(self) -> AsyncIterator[str]:
+        while self.sent != self.last:
+            if self.sent == 13:
+                raise ArithmeticError
+            yield f"{self.sent}\n"
+            self.sent += 1
+            await asyncio.sleep(0)
+
+
+async def streamed(handler: Streaming) -> bytes:
+    one, parts = request(handler), []
+    await begin(one)
+    await one.receive_output(10)
+    while True:
+        part = await one.receive_output(10)
+        parts.append(part.get("body", b""))
+        if not part.get("more_body"):
+            break
+    await one.wait(10)
+    return b"".join(parts)
+
+
+def test_a_stream_comes_whole() -> None:
+    handler = Streaming(last=3)
+    assert asyncio.run(streamed(handler)) == b"0\n1\n2\n"
+    assert handler.closed == 1
+
+
+def test_a_stream_ends_when_its_client_leaves() -> None:
+    async def leave() -> None:
+        one = request(handler)
+        await begin(one)
+        await one.receive_output(10)
+        await one.send_input({"type": "http.disconnect"})
+        await one.wait(10)
+
+    handler = Streaming()
+    handler.sent = 100
+    asyncio.run(leave())
+    assert handler.closed == 1
+
+
+def test_a_stream_that_fails_is_cut_off_and_does_not_look_whole() -> None:
+    handler = Streaming()
+    with pytest.raises(ArithmeticError):
+        asyncio.run(streamed(handler))
+    assert handler.closed == 1
