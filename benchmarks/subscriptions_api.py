@@ -1,10 +1,11 @@
 """How long the API of risk scores takes with a million scores stored, beside a straightforward view.
 
-    python -m benchmarks.subscriptions_api [--scores 1000000] [--clients 20] [--seconds 10] [--rate 100] [--processes 2]
+    python -m benchmarks.subscriptions_api [--scores 1000000] [--clients 20] [--seconds 10] [--rates 100 200 300] [--processes 2]
 
-Makes a scratch database on the server of ``DATABASE_URL``, fills it by SQL, and starts a Valkey and the real ASGI server
-of its own. The clients send over keep-alive connections with API tokens, first at a steady rate together (latency counts
-from the moment a request was due), then each as fast as it is answered. Each figure is printed as one line of JSON.
+Makes a scratch database on the server of ``DATABASE_URL``, fills it by SQL, and starts a Valkey and the real ASGI servers
+of its own. The clients are spread over the processes as a proxy would do it, and send over keep-alive connections with API
+tokens: all kinds of requests mixed at steady rates together (latency counts from the moment a request was due), then each
+client as fast as it is answered, kind by kind and mixed. Each figure is printed as one line of JSON.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import socket
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import servers
@@ -110,80 +114,100 @@ async def ask(connection: Connection, message: bytes) -> int:
     return int(head.split()[1])
 
 
+@dataclass
+class Took:
+    """What clients saw: milliseconds by kind of request, and how many answers were not 200."""
+
+    by_kind: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    wrong: int = 0
+
+    def say(self, what: str, seconds: float, *, kinds: bool) -> None:
+        every = list(itertools.chain(*self.by_kind.values()))
+        servers.say(what, per_second=round(len(every) / seconds), not_200=self.wrong, **quantiles(every))
+        for kind, values in self.by_kind.items() if kinds else ():
+            servers.say(f"{what}: {kind}", **quantiles(values))
+
+
 async def load(
-    port: int, requests: dict[str, list[bytes]], *, clients: int, seconds: float, rate: float
-) -> tuple[dict[str, list[float]], int, int]:
-    """Milliseconds by name of the request, how many were answered, and how many of them not with 200.
+    ports: Sequence[int], requests: dict[str, list[bytes]], *, clients: int, seconds: float, rate: float = 0
+) -> Took:
+    """Let clients ask.
 
     Args:
         rate: requests a second of all clients together; 0 sends each client's next as soon as it was answered.
     """
-    took: dict[str, list[float]] = defaultdict(list)
-    wrong, begun, end = 0, time.perf_counter(), time.perf_counter() + seconds
-    mixed = [(name, itertools.cycle(messages)) for name, messages in requests.items()]
+    took, begun = Took(), time.perf_counter()
+    mixed = [(kind, itertools.cycle(messages)) for kind, messages in requests.items()]
 
     async def client(number: int) -> None:
-        nonlocal wrong
-        connection = await asyncio.open_connection("127.0.0.1", port)
+        connection = await asyncio.open_connection("127.0.0.1", ports[number % len(ports)])
         for turn in itertools.count():
             due = begun + (turn * clients + number) / rate if rate else time.perf_counter()
-            if due >= end or (not rate and time.perf_counter() >= end):
+            if due >= begun + seconds:
                 break
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            name, messages = mixed[(turn + number) % len(mixed)]
-            wrong += await ask(connection, next(messages)) != 200
-            took[name].append((time.perf_counter() - due) * 1000)
+            kind, messages = mixed[(turn + number) % len(mixed)]
+            took.wrong += await ask(connection, next(messages)) != 200
+            took.by_kind[kind].append((time.perf_counter() - due) * 1000)
         connection[1].close()
 
     await asyncio.gather(*(client(number) for number in range(clients)))
-    return took, sum(map(len, took.values())), wrong
+    return took
 
 
-def measure(port: int, made: dict[str, list[bytes]], options: argparse.Namespace) -> None:
-    real = {name: messages for name, messages in made.items() if not name.startswith("straight")}
-    plain = {name: messages for name, messages in made.items() if name not in real}
-    asyncio.run(load(port, made, clients=4, seconds=6, rate=0))  # the first requests load modules
-    for name, group in (("ours", real), ("straightforward", plain)):
-        for rate in (options.rate, 0):
-            seconds = options.seconds
-            took, count, wrong = asyncio.run(
-                load(
-                    port, group, clients=options.clients, seconds=seconds, rate=rate if name == "ours" else min(rate, 2)
-                )
-            )
-            every = list(itertools.chain(*took.values()))
-            pace = f"{rate} a second" if rate and name == "ours" else "2 a second" if rate else "as fast as answered"
-            figures = {"requests": count, "not_200": wrong, "all_ms": quantiles(every)}
-            servers.say(f"{name}, {pace}", per_second=round(count / seconds), **figures)
-            for kind, values in took.items():
-                servers.say(f"{name}, {pace}: {kind}", **quantiles(values))
+def measure(ports: Sequence[int], made: dict[str, list[bytes]], options: argparse.Namespace) -> None:
+    ours = {kind: messages for kind, messages in made.items() if not kind.startswith("straight")}
+    plain = {kind: messages for kind, messages in made.items() if kind not in ours}
+    clients, seconds = options.clients, options.seconds
+
+    def run(what: str, group: dict[str, list[bytes]], *, rate: float = 0, kinds: bool = False) -> None:
+        took = asyncio.run(load(ports, group, clients=clients, seconds=seconds, rate=rate))
+        took.say(what, seconds, kinds=kinds)
+
+    asyncio.run(load(ports, made, clients=4, seconds=6))  # the first requests load modules
+    for rate in options.rates:
+        run(f"ours, {rate:g} a second", ours, rate=rate, kinds=True)
+    for kind, messages in ours.items():
+        run(f"ours, without pause, only {kind}", {kind: messages})
+    run("ours, without pause, mixed", ours, kinds=True)
+    run("straightforward, 2 a second", plain, rate=2, kinds=True)
+    run("straightforward, without pause, mixed", plain, kinds=True)
 
 
 def run(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as place, socket.socket() as free:
+    with tempfile.TemporaryDirectory() as place, ExitStack() as sockets:
         folder = Path(place)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        free = [sockets.enter_context(socket.socket()) for _ in range(options.processes)]
+        for one in free:
+            one.bind(("127.0.0.1", 0))
+        ports = [one.getsockname()[1] for one in free]
+        sockets.close()
         with servers.valkey_server(folder):
             servers.prepare(f"unix://{folder}/valkey.sock")
             made = fill(options.scores)
             servers.say("filled", scores=options.scores, processes=options.processes, load=os.getloadavg()[0])
-            command = [
-                "uvicorn", "benchmarks.plain_scores:application", "--port", str(port), "--lifespan", "off",
-                "--no-access-log", "--timeout-keep-alive", "60", "--workers", str(options.processes),
-            ]  # fmt: skip
-            web = servers.start(command, folder, "web", DATABASE_POOL="true")
+            webs = [servers.start(_server(port), folder, "web", DATABASE_POOL="true") for port in ports]
             try:
-                servers.wait_for(port)
-                measure(port, made, options)
+                for port in ports:
+                    servers.wait_for(port)
+                measure(ports, made, options)
             except (OSError, asyncio.IncompleteReadError) as error:
-                ended = web.poll()
-                state = "runs" if ended is None else f"ended with {ended}"
+                states = [web.poll() for web in webs]
                 words = (folder / "web.log").read_text()[-3000:] or "nothing"
-                raise SystemExit(f"The server did not answer ({error!r}). It {state} and said:\n{words}") from error
+                raise SystemExit(
+                    f"A server did not answer ({error!r}); ended with {states}. They said:\n{words}"
+                ) from error
             finally:
-                servers.stop(web)
+                for web in webs:
+                    servers.stop(web)
+
+
+def _server(port: int) -> list[str]:
+    """As in the Dockerfile, with the straightforward view beside the site."""
+    return [
+        "uvicorn", "benchmarks.plain_scores:application", "--port", str(port), "--lifespan", "off", "--no-access-log",
+        "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive", "60",
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -191,7 +215,7 @@ def main() -> None:
     parser.add_argument("--scores", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--rates", type=float, nargs="*", default=[100, 200, 300])
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     server = os.environ["DATABASE_URL"]
