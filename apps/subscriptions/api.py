@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -12,19 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.errors import DomainError
+from apps.core.rendering import ReadyJson
+from apps.subscriptions import score_pages, services, tasks
 from apps.subscriptions import serializers as shapes
-from apps.subscriptions import services, tasks
 from apps.subscriptions.api_base import SubscriptionView, documented
 from apps.subscriptions.api_lists import (
     PAGE_PARAMETERS,
     SCORE_PARAMETERS,
-    filtered,
     newest_first,
-    score_cursor,
+    scores_page,
     time_cursor,
-    worst_first,
 )
-from apps.subscriptions.models import RecalculationRun, RiskScore, RiskScoreHistory
+from apps.subscriptions.models import RecalculationRun, RiskScoreHistory
 
 
 class ScoreMissing(DomainError):
@@ -41,9 +39,8 @@ class RunMissing(DomainError):
     status = 404
 
 
-def score_data(row: dict[str, Any]) -> dict[str, Any]:
-    """A score's row as JSON. By hand: for lists of it, serializers would cost more than the database."""
-    return {name: row[name] for name in shapes.SCORE_FIELDS} | {"total_weight": f"{row['total_weight']:f}"}
+def _answer(score: str) -> Response:
+    return Response(ReadyJson(f'{{"success":true,"data":{score}}}'))
 
 
 class ScoresView(SubscriptionView):
@@ -58,10 +55,7 @@ class ScoresView(SubscriptionView):
     )
     def get(self, request: Request) -> Response:
         """Scores of the subscriptions that you may see, HIGH before MEDIUM before LOW, then by the sum of weights."""
-        parts = filtered(RiskScore.objects.all().parts_visible_to(self.person), request)
-        page = worst_first(parts, request, shapes.SCORE_FIELDS)
-        shown = page.rows[: page.size]
-        return page.response(request, [score_data(row) for row in shown], score_cursor(shown[-1]) if shown else "")
+        return scores_page(self.person, request)
 
 
 class ScoreView(SubscriptionView):
@@ -70,11 +64,11 @@ class ScoreView(SubscriptionView):
     @documented({200: shapes.ScoreAnswer}, name="risk_score", summary="The risk score of a subscription")
     def get(self, request: Request, subscription_id: UUID) -> Response:
         """The score as last calculated. 404 `score_missing` if the subscription has none yet."""
-        found = _score(subscription_id, self.person)
+        found = score_pages.one(self.person, subscription_id)
         if found is None:
             self.visible(subscription_id)
             raise ScoreMissing
-        return Response({"success": True, "data": found})
+        return _answer(found)
 
 
 class CalculateView(SubscriptionView):
@@ -90,10 +84,10 @@ class CalculateView(SubscriptionView):
         """Calculate the score from the facts as they are now, and answer it."""
         self.visible(subscription_id, verbs=("subscriptions.change_riskscore",), owner=True)
         services.recalculate([subscription_id], now=timezone.now(), occasion="request")
-        found = _score(subscription_id, self.person)
+        found = score_pages.one(self.person, subscription_id)
         if found is None:  # the calculation could not even store that it failed
             raise ScoreMissing
-        return Response({"success": True, "data": found})
+        return _answer(found)
 
 
 class HistoryView(SubscriptionView):
@@ -149,9 +143,3 @@ class RunView(SubscriptionView):
         if run is None:
             raise RunMissing
         return Response({"success": True, "data": shapes.RunSerializer(run).data})
-
-
-def _score(subscription_id: UUID, person: Any) -> dict[str, Any] | None:
-    scores = RiskScore.objects.visible_to(person).filter(subscription_id=subscription_id)
-    rows = scores.order_by().values(*shapes.SCORE_FIELDS)  # there is one at most, so no time goes into their order
-    return next(map(score_data, rows), None)

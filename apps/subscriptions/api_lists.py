@@ -7,6 +7,7 @@ each request. ``total_exact`` says whether it is the whole number.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +16,19 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BooleanField, DecimalField, F, Func, Q, QuerySet, UUIDField, Value
-from django.db.models.lookups import GreaterThan
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from apps.core.models import Scope
+from apps.core.models import User
 from apps.core.numbers import whole
+from apps.core.rendering import ReadyJson
+from apps.subscriptions import score_pages
 from apps.subscriptions.models import RiskScore
-from apps.subscriptions.querysets import WORST_FIRST, RiskScoreQuerySet
+from apps.subscriptions.querysets import WORST_FIRST
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 MOST_COUNTED = 1_000
@@ -72,15 +74,8 @@ class Page:
     def response(self, request: Request, data: Sequence[Any], cursor: str) -> Response:
         """The answer; ``cursor`` is the position of the last row that is shown."""
         more = len(self.rows) > self.size
-        url = replace_query_param(request.build_absolute_uri(), "cursor", cursor) if more else None
-        body = {
-            "success": True,
-            "data": data,
-            "total": min(self.counted, MOST_COUNTED),
-            "total_exact": self.counted <= MOST_COUNTED,
-            "next": url,
-        }
-        return Response(body)
+        about = _about(request, self.counted, cursor if more else None)
+        return Response({"success": True, "data": data, **about})
 
 
 def page_size(request: Request) -> int:
@@ -100,14 +95,22 @@ def counted(rows: QuerySet[Any]) -> int:
     return rows.order_by()[: MOST_COUNTED + 1].count()
 
 
-def filtered(parts: Sequence[RiskScoreQuerySet], request: Request) -> list[RiskScoreQuerySet]:
-    """Apply the list's filters to each part.
+def scores_page(person: User, request: Request) -> Response:
+    """The answer with a page of scores, worst first.
 
     Raises:
-        ValidationError: a filter's value is not valid.
+        ValidationError: a filter, the size or the cursor is not valid.
     """
+    filters, size, after = _filters(request), page_size(request), _score_position(request)
+    found = score_pages.page(person, filters, size=size, after=after, most_counted=MOST_COUNTED + 1)
+    cursor = "~".join(map(str, found.last)) if found.last else None
+    about = json.dumps(_about(request, found.counted, cursor))
+    return Response(ReadyJson(f'{{"success":true,"data":[{",".join(found.rows)}],{about[1:]}'))
+
+
+def _filters(request: Request) -> score_pages.Filters:
     params, wrong = request.query_params, {}
-    levels = set(params.getlist("level")) or set(WORST_FIRST)
+    levels = frozenset(params.getlist("level") or WORST_FIRST)
     if not levels <= set(WORST_FIRST):
         wrong["level"] = ["LOW, MEDIUM or HIGH."]
     degraded = params.get("degraded")
@@ -118,43 +121,15 @@ def filtered(parts: Sequence[RiskScoreQuerySet], request: Request) -> list[RiskS
         wrong["scope"] = ["The slug of an organisation."]
     if wrong:
         raise ValidationError(wrong)
-    conditions = Q()
-    if degraded is not None:
-        conditions &= Q(degraded=degraded == "true")
-    if scope is not None:
-        conditions &= Q(scope=Scope.objects.filter(slug=scope.strip()).values("pk")[:1])
-    # Places of neighbouring levels are one range.
-    ranges = [["HIGH"], ["LOW"]] if levels == {"HIGH", "LOW"} else [list(levels)]
-    return [part.filter(conditions).at(*chosen) for part in parts for chosen in ranges]
+    return score_pages.Filters(
+        levels=levels, degraded=None if degraded is None else degraded == "true", scope=scope.strip() if scope else None
+    )
 
 
-def worst_first(parts: Sequence[RiskScoreQuerySet], request: Request, fields: Sequence[str]) -> Page:
-    """A page of scores: HIGH before MEDIUM before LOW, and by the sum of weights within a level.
-
-    Args:
-        parts: the list in parts without overlap, each of which an index has in order; they are merged.
-    """
-    size = page_size(request)
-    after = _score_position(request)
-    behind = [part.filter(GreaterThan(_row(F("place"), F("pk")), _row(*after))) for part in parts] if after else parts
-    ordered = [part.order_by("place", "pk").values("place", "pk", *fields)[: size + 1] for part in behind]
-    page = ordered[0].union(*ordered[1:], all=True).order_by("place", "pk")[: size + 1] if parts[1:] else ordered[0]
-    rows = list(page)
-    if after is None and len(rows) <= size:
-        return Page(rows, size, len(rows))  # all there is, so nobody needs to count it
-    some = [part.order_by().values("pk")[: MOST_COUNTED + 1] for part in parts]
-    total = some[0].union(*some[1:], all=True)[: MOST_COUNTED + 1] if parts[1:] else some[0]
-    return Page(rows, size, total.count())
-
-
-def _row(*values: Any) -> Func:
-    """Several values as one that is compared from the first to the last, as the index is ordered."""
-    return Func(*values, function="ROW", output_field=BooleanField())
-
-
-def score_cursor(row: dict[str, Any]) -> str:
-    """The position of a score in the list."""
-    return f"{row['risk_level']}~{row['total_weight']}~{row['pk']}"
+def _about(request: Request, counted: int, cursor: str | None) -> dict[str, Any]:
+    """What an answer says of the whole list."""
+    url = replace_query_param(request.build_absolute_uri(), "cursor", cursor) if cursor else None
+    return {"total": min(counted, MOST_COUNTED), "total_exact": counted <= MOST_COUNTED, "next": url}
 
 
 def newest_first(rows: QuerySet[Any], moment: str, request: Request) -> Page:
@@ -175,14 +150,13 @@ def time_cursor(at: datetime, pk: Any) -> str:
     return f"{max(0, (at - _EPOCH) // timedelta(microseconds=1))}~{pk}"
 
 
-def _score_position(request: Request) -> tuple[Value, Value] | None:
+def _score_position(request: Request) -> tuple[Decimal, UUID] | None:
     """Place and id of the score that a page begins behind."""
     text = _cursor(request, SCORE_CURSOR)
     if text is None:
         return None
     level, weight, pk = text.split("~")
-    place = RiskScore.place_of(level, Decimal(weight))
-    return Value(place, DecimalField(max_digits=9, decimal_places=2)), Value(UUID(pk), UUIDField())
+    return RiskScore.place_of(level, Decimal(weight)), UUID(pk)
 
 
 def _time_position(request: Request, rows: QuerySet[Any]) -> tuple[datetime, Any] | None:

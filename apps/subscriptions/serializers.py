@@ -15,11 +15,6 @@ from apps.subscriptions.models import (
     RiskLevel,
 )
 
-SCORE_FIELDS = (
-    "subscription_id", "risk_level", "risk_factors", "total_weight", "last_calculated_at", "rule_version", "degraded",
-    "degraded_reason",
-)  # fmt: skip
-
 
 class FactorSerializer(serializers.Serializer):
     """One factor of a score."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.roles import Role
-from apps.subscriptions import scores
+from apps.subscriptions import score_pages, scores
 from apps.subscriptions.facts import Facts
 from apps.subscriptions.models import AccountBalance, Approval, RiskScore, RiskScoreHistory, Subscription
 from apps.subscriptions.scores import Transition, recalculate, recalculate_after_commit
@@ -229,10 +229,12 @@ def test_what_a_person_sees_is_the_same_by_score_and_by_subscription() -> None:
     for who in people:
         wanted = set(Subscription.objects.visible_to(who).values_list("pk", flat=True))
         assert set(RiskScore.objects.visible_to(who).values_list("subscription", flat=True)) == wanted
-        parts = [
-            list(part.values_list("subscription", flat=True)) for part in RiskScore.objects.all().parts_visible_to(who)
-        ]
-        assert sorted(chain(*parts)) == sorted(wanted)
+        listed = score_pages.page(who, score_pages.Filters(), size=200, after=None, most_counted=201)
+        found = [json.loads(row)["subscription_id"] for row in listed.rows]
+        assert sorted(found) == sorted(map(str, wanted))
+        assert listed.counted == len(wanted)
+        alone = {pk for pk in ids if score_pages.one(who, pk)}
+        assert alone == wanted
 
 
 @pytest.mark.parametrize(
@@ -246,5 +248,9 @@ def test_levels_are_ranges_of_places(levels: tuple[str, ...]) -> None:
                 subscription=SubscriptionFactory(), risk_level=level, total_weight=weight, last_calculated_at=NOW
             )
             assert RiskScore.objects.values_list("place", flat=True).get(pk=one.pk) == RiskScore.place_of(level, weight)
-    assert {one.risk_level for one in RiskScore.objects.all().at(*levels)} == set(levels)
-    assert RiskScore.objects.all().at(*levels).count() == RiskScore.objects.filter(risk_level__in=levels).count()
+    everyone = person(Role.RISK_MANAGER)
+    filters = score_pages.Filters(frozenset(levels))
+    found = score_pages.page(everyone, filters, size=200, after=None, most_counted=201)
+    assert {json.loads(row)["risk_level"] for row in found.rows} == set(levels)
+    assert found.counted == len(found.rows) == RiskScore.objects.filter(risk_level__in=levels).count()
+    assert sum(RiskScore.objects.all().at(level).count() for level in levels) == found.counted
