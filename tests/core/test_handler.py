@@ -21,8 +21,8 @@ from apps.core.handler import BoundedHandler
 class SlowHandler(BoundedHandler):
     """Instead of the site: requests that last until they are let go, and how many of them there were at a time."""
 
-    def __init__(self, *, places: int, queue: int) -> None:
-        super().__init__(places=places, queue=queue)
+    def __init__(self, *, places: int, queue: int, turns: int = 3) -> None:
+        super().__init__(places=places, queue=queue, turns=turns)
         self.let_go, self.lock = threading.Event(), threading.Lock()
         self.now = self.most = self.begun = 0
 
@@ -33,7 +33,8 @@ class SlowHandler(BoundedHandler):
             self.now += 1
             self.begun += 1
             self.most = max(self.most, self.now)
-        self.let_go.wait(10)
+        if request.path != "/quick":
+            self.let_go.wait(10)
         with self.lock:
             self.now -= 1
         return HttpResponse("done")
@@ -103,6 +104,37 @@ def test_somebody_who_leaves_the_queue_costs_no_place() -> None:
 
     handler = SlowHandler(places=1, queue=1)
     assert asyncio.run(leave()) == 200
+
+
+def test_quick_requests_run_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def burst() -> int:
+        requests = [request(handler) for _ in range(8)]
+        for one in requests:
+            await begin(one)
+        await asyncio.sleep(0.2)
+        at_a_time = handler.now
+        handler.let_go.set()
+        assert [await status(one) for one in requests] == [200] * 8
+        return at_a_time
+
+    monkeypatch.setattr("apps.core.handler.Turn.SECONDS", 60)
+    handler = SlowHandler(places=8, queue=100, turns=2)
+    assert asyncio.run(burst()) == 2
+    assert handler.most == 2
+
+
+def test_slow_requests_do_not_keep_the_quick_ones_waiting() -> None:
+    async def ask() -> list[int]:
+        slow, quick = [request(handler) for _ in range(4)], [request(handler, "/quick") for _ in range(6)]
+        for one in slow + quick:
+            await begin(one)
+        answers = [await status(one) for one in quick]
+        assert handler.now == 4
+        handler.let_go.set()
+        return answers + [await status(one) for one in slow]
+
+    handler = SlowHandler(places=5, queue=100, turns=1)
+    assert asyncio.run(ask()) == [200] * 10
 
 
 def test_what_has_begun_is_finished_though_the_client_left() -> None:
