@@ -207,7 +207,10 @@ def test_nobody_raises_in_a_foreign_scope_or_from_a_foreign_ticket(client: Clien
     foreign = ScopeFactory()
     one = ticket(scope=foreign, subject="secret subject")
     agent = as_(client, Role.SUPPORT_AGENT, store)
-    assert "secret subject" not in agent.get(f"{RAISE}?source=ticket:{one.pk}").content.decode()
+    page = agent.get(f"{RAISE}?source=ticket:{one.pk}").content.decode()
+    assert "secret subject" not in page
+    assert "not yours to see. This flag will stand alone." in page
+    assert "stand alone" not in agent.get(RAISE).content.decode()
     given = {"source": f"ticket:{one.pk}", "level": 2, "title": "t", "description": "d", "scope": foreign.pk}
     assert agent.post(RAISE, given).status_code == 400
     assert not RiskFlag.objects.exists()

@@ -43,6 +43,10 @@ def raise_page(modeladmin: RiskFlagAdmin, request: HttpRequest) -> HttpResponse:
     source = (request.POST if request.method == "POST" else request.GET).get("source", "")
     origin = find_origin(source, user)
     if origin is None and not _is_by_hand(source):
+        if source:
+            messages.warning(
+                request, "What the link names cannot be found, or is not yours to see. This flag will stand alone."
+            )
         source = f"{BY_HAND}:{uuid4()}"
     before = RiskFlag.objects.visible_to(user).open().filter(source=source).first() if origin else None
     if before and request.method != "POST":

@@ -19,7 +19,7 @@ from apps.core.asking import person
 from apps.core.facts import evidence
 from apps.core.thresholds import ThresholdForm
 from apps.core.versions_admin import SettingsVersionAdmin
-from apps.register import looking_round
+from apps.register import check_round
 from apps.register.admin.shared import OUTCOMES
 from apps.register.checking import Check, checks, spoken
 from apps.register.models import CheckResult, CheckVersion, Control, Mitigation
@@ -108,14 +108,14 @@ class CheckVersionAdmin(SettingsVersionAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not (self.has_view_permission(request) and request.user.has_perm(RUN)):
             raise PermissionDenied
-        if not looking_round.begin(timezone.now()):
+        if not check_round.begin(timezone.now()):
             messages.info(request, "All checks are looking already.")
             return HttpResponseRedirect(reverse("admin:register_checkversion_changelist"))
         try:
             for slug in enabled_checks():
                 run_one_check.apply_async(args=[slug], retry=False)
         except OperationalError:
-            looking_round.give_up()
+            check_round.give_up()
             messages.error(request, "The queue does not answer, so no worker can look. (queue_unavailable)")
         return HttpResponseRedirect(reverse("admin:register_checkversion_changelist"))
 
@@ -164,7 +164,7 @@ class CheckVersionAdmin(SettingsVersionAdmin):
             "opts": self.opts,
             "now": now,
             "standings": found,
-            "round": looking_round.latest(now),
+            "round": check_round.latest(now),
             "may_run": request.user.has_perm(RUN),
             "counts": [
                 (*OUTCOMES[outcome], sum(one.result is not None and one.result.outcome == outcome for one in found))

@@ -32,11 +32,11 @@ def look(*, now: datetime, settings: CheckSettings, site: Site) -> Finding:
     if bare:
         offered = "" if devices else " No second factor is offered."
         failures.append(
-            f"{len(bare)} of {len(staff | administrators)} people, {len(administrators & bare)} of them administrators, "
-            f"sign in by a password alone.{offered}"
+            f"Of those who may enter the desk, {len(bare)} of {len(staff | administrators)} sign in by a password alone; "
+            f"{len(administrators & bare)} as administrator.{offered}"
         )
     return concluded(
-        f"All {len(staff | administrators)} people of the desk have a second factor.",
+        f"Everybody who may enter the desk has a second factor; {len(staff | administrators)} in all.",
         failures=failures,
         facts={
             "staff": len(staff | administrators),

@@ -136,7 +136,9 @@ def test_second_factor_fails_by_who_signs_in_by_a_password_alone() -> None:
     UserFactory(is_staff=False)
     found = look("second-factor")
     assert found.outcome == "fail"
-    assert found.summary.startswith("1 of 1 people")
+    assert found.summary.startswith(
+        "Of those who may enter the desk, 1 of 1 sign in by a password alone; 0 as administrator."
+    )
     assert "No second factor is offered" in found.summary
 
 
