@@ -11,8 +11,10 @@ import pytest
 import structlog
 from django.conf import settings as project
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.test import TransactionTestCase
 
 from config.env import database_number
+from tests.support.emptying import empty_the_database
 
 # Hashing is slow on purpose, which here only costs time at each login.
 PBKDF2PasswordHasher.iterations = 1
@@ -20,6 +22,7 @@ PBKDF2PasswordHasher.iterations = 1
 project.WHITENOISE_AUTOREFRESH = True
 # Looking for cycles after every 700 new objects took a fifth of the run, and half of the migrations.
 gc.set_threshold(50_000, 20, 50)
+TransactionTestCase._fixture_teardown = lambda _: empty_the_database()
 
 
 def numbered(redis_url: str, number: int) -> str:
