@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 from django.db import NotSupportedError, connection
 
 
-def prepared(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def prepared(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of a statement, which is planned only when a connection asks it for the first few times.
 
     Django writes values into the text of a statement, so that it is planned each time, which can take longer than to
     carry it out. (psycopg: Prepared statements.)
 
     Args:
-        statement: SQL with ``%s`` for each value. It should name its columns, as ``*`` changes with a migration.
+        statement: SQL with ``%s`` or ``%(name)s`` for each value. It should name its columns, as ``*`` changes with a migration.
 
     Raises:
         DatabaseError: like any statement.

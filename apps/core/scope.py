@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib.auth.models import Group, Permission
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
 from apps.core.models import Scope
+from apps.core.prepared import prepared
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -46,9 +47,7 @@ _GRANTED = """
 
 def scope_ids_of(user: User) -> list[int]:
     """The ids of :func:`scopes_of`, in a tenth of its time: for lists that many people ask for often."""
-    with connection.cursor() as cursor:
-        cursor.execute(_GRANTED, {"user": user.pk})
-        return [pk for (pk,) in cursor.fetchall()]
+    return [pk for (pk,) in prepared(_GRANTED, {"user": user.pk})]
 
 
 def in_scope(queryset: Q_, user: User, path: str = "scope") -> Q_:
