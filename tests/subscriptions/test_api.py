@@ -239,6 +239,29 @@ def test_the_total_is_counted_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (body["total"], body["total_exact"]) == wanted, count
 
 
+def test_a_page_behind_the_last_one_is_empty_and_still_says_how_many_there_are() -> None:
+    score("LOW")
+    score("HIGH")
+    body = (
+        client(person(Role.AUDITOR)).get(f"/api/risk-score?cursor=LOW~0.00~{'f' * 8}-ffff-4fff-8fff-{'f' * 12}").json()
+    )
+    assert body == {"success": True, "data": [], "total": 2, "total_exact": True, "next": None}
+
+
+def test_one_score_is_the_same_in_the_list_and_alone() -> None:
+    one = score(
+        "MEDIUM", "7.5", rule_version='Käse "v1" <b>', risk_factors=[{"factor_type": "x", "details": {"ä": "\\ \n"}}]
+    )
+    api = client(person(Role.AUDITOR))
+    (listed,) = api.get("/api/risk-score").json()["data"]
+    assert api.get(f"/api/risk-score/{one.subscription_id}").json() == {"success": True, "data": listed}
+    assert listed == {
+        "subscription_id": str(one.subscription_id), "risk_level": "MEDIUM", "total_weight": "7.50", "degraded": False,
+        "risk_factors": one.risk_factors, "last_calculated_at": "2026-03-02T09:00:00Z", "degraded_reason": "",
+        "rule_version": one.rule_version,
+    }  # fmt: skip
+
+
 # Who may
 
 
