@@ -61,6 +61,7 @@ async def _serve(server: uvicorn.Server) -> None:
 @pytest.fixture
 def site(transactional_db: None, settings) -> Iterator[str]:
     """The address of the site, served by uvicorn in a thread on the test database."""
+    settings.WHITENOISE_AUTOREFRESH = False  # this one site lasts for all tests, so looking at all files once pays
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No directory at")  # tests collect no static files; the finders serve them
         from config.asgi import application
