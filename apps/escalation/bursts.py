@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from django.db import connection
-from scipy.stats import nbinom
+from scipy.special import betainc
 
 DAY = timedelta(days=1)
 Key = tuple[int | None, str]
@@ -107,5 +107,6 @@ def _judged(key: Key, row: np.ndarray, days: int, weekday: np.ndarray) -> Burst:
     excess = float(np.var(before / weekday[1:], ddof=1)) - mean if days > 1 else 0.0
     if excess > 0:
         size = 1 / (1 / size + excess / mean**2)
-    chance = float(nbinom.sf(count - 1, size, size / (size + usual))) if count else 1.0
+    # The same as scipy.stats.nbinom.sf(count - 1, size, size / (size + usual)), without importing all the distributions.
+    chance = float(betainc(count, size, usual / (size + usual))) if count else 1.0
     return Burst(key[0], key[1], count, usual, chance, days)
