@@ -133,6 +133,14 @@ class DeskSite(AdminSite):
         }
         return super().index(request, {"title": "", "subtitle": None, **columns, **(extra_context or {})})
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The models that a person may see, by app. Both the page and its rail ask, and are given the same list."""
+        if app_label is not None:
+            return super().get_app_list(request, app_label)
+        if not hasattr(request, "_app_list"):
+            request._app_list = super().get_app_list(request)  # type: ignore[attr-defined]
+        return request._app_list  # type: ignore[attr-defined]
+
 
 class DeskAdminConfig(AdminConfig):
     """The admin app with our site; finds each app's ``home.py`` next to its ``admin.py``."""
