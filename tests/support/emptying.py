@@ -1,4 +1,4 @@
-"""Empties the database between tests that commit, in a tenth of a second instead of four.
+"""Empties the database between tests that commit.
 
 Django truncates every table, which makes a hundred and fifty tables with all their indexes anew, and then makes every
 content type and permission again. Most tests leave rows in a dozen tables, and the types and permissions are always
