@@ -292,7 +292,7 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
     if pool_size is not None:
         options["pool"] = {"min_size": pool_size, "max_size": pool_size, "timeout": 10}  # opened ahead of any burst
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -300,8 +300,6 @@ def database(url: str, *, pool_size: int | None) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "OPTIONS": options,
         "CONN_MAX_AGE": 0,
-        # After a restart of the database the pool is full of dead connections, and each would cost somebody their request.
-        "CONN_HEALTH_CHECKS": pool_size is not None,
     }
 
 
