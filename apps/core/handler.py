@@ -103,6 +103,11 @@ class BoundedHandler(ASGIHandler):
         taken, left = asyncio.create_task(self._take()), asyncio.create_task(self.listen_for_disconnect(receive))
         try:
             await asyncio.wait((taken, left), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if taken.done() and not taken.cancelled():  # nobody will give back what just came
+                self._turns.release()
+                self._places.release()
+            raise
         finally:
             for task in (taken, left):
                 task.cancel()

@@ -159,6 +159,29 @@ def test_what_has_begun_is_finished_though_the_client_left() -> None:
     assert (handler.begun, handler.now) == (2, 0)
 
 
+def test_a_request_that_is_ended_just_when_its_turn_comes_keeps_no_place() -> None:
+    async def end() -> tuple[bool, bool]:
+        async def stays() -> dict[str, Any]:
+            await asyncio.sleep(60)
+            return {}
+
+        await handler._take()
+        waiting = asyncio.create_task(handler._wait(stays))
+        await asyncio.sleep(0.05)
+        handler._turns.release()
+        handler._places.release()
+        for _ in range(3):  # until it has its turn, and before it goes on
+            await asyncio.sleep(0)
+            if handler._turns.locked():
+                break
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return handler._places.locked(), handler._turns.locked()
+
+    handler = SlowHandler(places=1, queue=1, turns=1)
+    assert asyncio.run(end()) == (False, False)
+
+
 class Noting(BoundedHandler):
     """Notes in which threads a request is."""
 
