@@ -217,7 +217,7 @@ export class Client {
 
   keepEvent(event) {
     this.events.set(event.seq, event);
-    if (event.client_id) this.sent(event.client_id);
+    if (event.client_id) this.sent(event.client_id, event);
     if (event.author === "agent" || event.author === "bot") this.typing = null;
   }
 
@@ -285,7 +285,7 @@ export class Client {
   }
 
   landed(id, event) {
-    this.sent(id);
+    this.sent(id, event);
     if (event) {
       if (event.seq === this.cursor + 1) this.cursor = event.seq;
       this.keepEvent(event);
@@ -293,10 +293,13 @@ export class Client {
     this.change("events");
   }
 
-  sent(id) {
+  /** Other tabs learn what became of it, so that it does not go there before it comes. */
+  sent(id, event) {
     this.flying.delete(id);
     const entry = this.pending.find((one) => one.id === id);
-    if (entry) this.keep.remove(entry.name);
+    if (!entry) return;
+    if (event) this.keep.set(entry.name, { ...entry, event });
+    this.keep.remove(entry.name);
   }
 
   turnedDown(id, error) {

@@ -2,16 +2,17 @@
 
 /** A store that forgets with the page, for browsers that lend none to it. */
 function passing() {
-  const held = new Map();
-  return {
-    get length() {
-      return held.size;
+  return Object.create({
+    getItem(key) {
+      return this[key] ?? null;
     },
-    key: (n) => [...held.keys()][n] ?? null,
-    getItem: (key) => held.get(key) ?? null,
-    setItem: (key, value) => held.set(key, String(value)),
-    removeItem: (key) => held.delete(key),
-  };
+    setItem(key, value) {
+      this[key] = String(value);
+    },
+    removeItem(key) {
+      delete this[key];
+    },
+  });
 }
 
 function storage(name) {
@@ -44,7 +45,15 @@ export function subject(identity) {
   }
 }
 
-/** `onchange(name)` is told when another tab changed something. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // somebody else wrote there
+  }
+}
+
+/** `onchange(name, value)` is told when another tab changed something. */
 export class Keep {
   constructor(site, server, onchange = () => {}) {
     this.store = storage("localStorage");
@@ -52,16 +61,12 @@ export class Keep {
     this.prefix = `riskdesk.chat.${new URL(server).host}.${site}.`;
     this.last = 0;
     window.addEventListener("storage", (event) => {
-      if (event.key && event.key.startsWith(this.prefix)) onchange(event.key.slice(this.prefix.length));
+      if (event.key && event.key.startsWith(this.prefix)) onchange(event.key.slice(this.prefix.length), parsed(event.newValue));
     });
   }
 
   get(name) {
-    try {
-      return JSON.parse(this.store.getItem(this.prefix + name));
-    } catch {
-      return null; // somebody else wrote there
-    }
+    return parsed(this.store.getItem(this.prefix + name));
   }
 
   set(name, value) {
@@ -85,12 +90,8 @@ export class Keep {
   }
 
   outbox() {
-    const names = [];
-    for (let n = 0; n < this.store.length; n += 1) {
-      const key = this.store.key(n);
-      if (key && key.startsWith(`${this.prefix}out.`)) names.push(key.slice(this.prefix.length));
-    }
-    return names.sort().map((name) => this.get(name)).filter((entry) => entry && entry.id);
+    const names = Object.keys(this.store).filter((name) => name.startsWith(`${this.prefix}out.`));
+    return names.sort().map((name) => this.get(name.slice(this.prefix.length))).filter((entry) => entry && entry.id);
   }
 
   /** The browser's own key of its session; asking for a session twice with it makes one. */

@@ -31,7 +31,7 @@ async function look() {
 export async function start(options, script) {
   const { server, site } = options;
   let view = null; // the client has news before there is a view
-  const keep = new Keep(site, server, (name) => view && view.elsewhere(name));
+  const keep = new Keep(site, server, (name, value) => view && view.elsewhere(name, value));
   const missing = () => console.warn(`Riskdesk chat: there is no site "${site}", or it does not allow ${location.origin}.`);
   const [config, sheet] = await Promise.all([settings(server, site), look()]);
   if (config === null) return missing();

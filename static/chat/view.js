@@ -186,11 +186,12 @@ export class View {
   }
 
   /** Another tab wrote something, or became somebody else. */
-  elsewhere(name) {
+  elsewhere(name, value) {
     if (name === "key" && this.client.keep.get("key") === null) {
       this.client.leave();
       this.close();
     }
+    if (value && value.event) this.client.landed(value.id, value.event);
     this.changed("pending");
   }
 

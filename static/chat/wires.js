@@ -27,18 +27,14 @@ export class Api {
     if (this.token) headers.Authorization = `Chat ${this.token}`;
     const form = body instanceof FormData;
     if (body && !form) headers["Content-Type"] = "application/json";
-    const stop = new AbortController();
-    const timer = setTimeout(() => stop.abort(), patience);
-    let answer;
     try {
-      answer = await fetch(this.base + path, {
+      const answer = await fetch(this.base + path, {
         method: body ? "POST" : "GET",
         headers,
         body: body && !form ? JSON.stringify(body) : body,
-        mode: "cors",
         credentials: "omit",
         cache: "no-store",
-        signal: stop.signal,
+        signal: AbortSignal.timeout(patience),
       });
       if (answer.ok && raw) return await answer.blob();
       const text = await answer.text();
@@ -46,8 +42,6 @@ export class Api {
       throw this.refusal(answer, text);
     } catch (error) {
       throw error instanceof Refusal ? error : new Refusal(0, "no_connection", String(error));
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -94,6 +94,7 @@ class Shopper:
             self.sockets.append(socket)
             server = socket.connect_to_server()
             socket.on_message(lambda message: None if self.mute else server.send(message))
+            server.on_message(lambda message: None if self.mute else socket.send(message))
 
     def tab(self) -> Page:
         """Another tab of the same browser."""
@@ -117,6 +118,10 @@ class Shopper:
 
     def sees(self, text: str, page: Page | None = None) -> None:
         expect((page or self.page).locator(".panel")).to_contain_text(text)
+
+    def gets_through(self, page: Page | None = None) -> None:
+        """Wait until everything that was said is stored. Waiting elsewhere would hold up the sockets, which go by us."""
+        expect((page or self.page).locator(".pending")).to_have_count(0)
 
     def goes(self, way: str) -> None:
         """Wait until the chat is connected this way: socket, polling, connecting or offline."""
