@@ -82,7 +82,7 @@ TABLES = {
 
 
 def start_django(url: str) -> None:
-    os.environ.update(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="config.settings")
+    os.environ.update(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="config.settings", DEBUG="false")
     import django
 
     django.setup()

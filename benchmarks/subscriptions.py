@@ -69,7 +69,7 @@ FILL = {
 
 
 def start_django(url: str) -> None:
-    os.environ.update(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="config.settings", LOG_LEVEL="ERROR")
+    os.environ.update(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="config.settings", LOG_LEVEL="ERROR", DEBUG="false")
     import django
 
     django.setup()

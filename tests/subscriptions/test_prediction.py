@@ -239,6 +239,28 @@ class TestAlerts:
         assert "The last renewal failed: 1 (more likely)" in news.body
         assert not Notification.objects.filter(recipient=other).exists()
 
+    def test_each_organisation_reads_its_number_and_the_ten_worst(self, monkeypatch) -> None:
+        monkeypatch.setattr(predict, "BATCH", 5)
+        for number in range(11):
+            subscription(failing=True, scope=self.scope, name=f"Plan {number}.")
+        subscription(failing=True, scope=self.scope, name="The dear plan", price=Decimal("900.00"))
+        elsewhere = ScopeFactory()
+        stranger = person(Role.OPERATOR, elsewhere)
+        subscription(failing=True, scope=elsewhere, name="Elsewhere")
+        RenewalModel.objects.update(threshold=0.1)
+        assert predict.predict_all(now=NOW).alerted == 13
+        (news,) = self.news()
+        assert news.title == "12 renewals may fail although the rules say LOW"
+        chances = RenewalPrediction.objects.filter(subscription__scope=self.scope).order_by("-chance", "pk")
+        expected = list(chances.values_list("subscription__name", flat=True)[:10])
+        lines = news.body.splitlines()
+        assert [line.partition(":")[0] for line in lines[:10]] == expected
+        assert lines[10] == "And 2 more."
+        (other,) = Notification.objects.filter(recipient=stranger)
+        assert other.title == "A renewal may fail although the rules say LOW"
+        assert "Elsewhere" in other.body
+        assert "Plan" not in other.body
+
     @pytest.mark.parametrize("level", ["MEDIUM", "HIGH"])
     def test_what_the_rules_see_is_not_said_again(self, level) -> None:
         subscription(failing=True, level=level, scope=self.scope)

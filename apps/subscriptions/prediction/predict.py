@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from apps.core.models import Scope
 from apps.core.notifications import notify
@@ -200,25 +201,35 @@ def alert(version: RenewalModel, *, now: datetime) -> int:
     RenewalPrediction.objects.filter(alerted_at__isnull=False, chance__lt=version.threshold * CALM).update(
         alerted_at=None
     )
-    new = silent(version).filter(alerted_at=None).select_related("subscription").order_by("-chance", "pk")
-    crossed = list(new.select_for_update(of=("self",)))
-    of_scope: dict[int | None, list[RenewalPrediction]] = defaultdict(list)
-    for prediction in crossed:
-        of_scope[prediction.subscription.scope_id].append(prediction)
-    scopes = Scope.objects.in_bulk([key for key in of_scope if key])
-    for key, predictions in of_scope.items():
-        _tell(scopes.get(key) if key else None, predictions, version, now)
-    RenewalPrediction.objects.filter(pk__in=[one.pk for one in crossed]).update(alerted_at=now)
-    return len(crossed)
+    new = RenewalPrediction.objects.filter(alerted_at=None, pk__in=silent(version).values("pk"))
+    crossed = new.update(alerted_at=now)  # of two rounds at once, the second finds them taken
+    if not crossed:
+        return 0
+    scope = "subscription__scope_id"
+    worst = (
+        RenewalPrediction.objects.filter(alerted_at=now)
+        .select_related("subscription__scope")
+        .annotate(
+            place=Window(RowNumber(), partition_by=scope, order_by=["-chance", "pk"]),
+            of=Window(Count("*"), partition_by=scope),
+        )
+        .filter(place__lte=NAMED)
+        .order_by(scope, "place")
+    )
+    for organisation, predictions in groupby(worst, key=lambda one: one.subscription.scope):
+        _tell(organisation, list(predictions), version, now)
+    return crossed
 
 
-def _tell(scope: Scope | None, predictions: list[RenewalPrediction], version: RenewalModel, now: datetime) -> None:
+def _tell(scope: Scope | None, worst: list[Any], version: RenewalModel, now: datetime) -> None:
+    """``worst``: the highest chances, each with ``of``, how many there are with the others."""
     lines = [
         f"{one.subscription.name}: {one.chance:.0%} for the renewal of {one.renewal_on}. {in_words(one.reasons)}"
-        for one in predictions[:NAMED]
+        for one in worst
     ]
-    more = len(predictions) - len(lines)
-    number = f"{len(predictions)} renewals" if len(predictions) > 1 else "A renewal"
+    count = worst[0].of
+    more = count - len(lines)
+    number = f"{count} renewals" if count > 1 else "A renewal"
     notify(
         kind="subscriptions",
         recipients=keepers(scope),
