@@ -26,9 +26,10 @@ def connect(django_db_setup: None) -> Iterator[Connect]:
 
     def one() -> DatabaseWrapper:
         found = ConnectionHandler({"default": entry}).create_connection("default")
-        given.append(found)  # type: ignore[arg-type]
+        assert isinstance(found, DatabaseWrapper)
+        given.append(found)
         found.inc_thread_sharing()
-        return found  # type: ignore[return-value]
+        return found
 
     yield one
     for found in given:

@@ -7,6 +7,7 @@ import random
 import stat
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from apps.subscriptions.prediction.model import Calibration, Model, Tree
 from apps.subscriptions.prediction.train import LOOK_BACK
 from tests.core.factories import ScopeFactory, person
 from tests.subscriptions.factories import NOW, RENEWS_ON, RenewalAttemptFactory, SubscriptionFactory
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 ACTOR = system("tests")
@@ -280,6 +282,20 @@ class TestAlerts:
         paid.delete()
         assert predict.predict_all(now=NOW + timedelta(days=2)).alerted == 1
         assert len(self.news()) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_rounds_at_once_one_tells_people_of_each() -> None:
+    made, scope = version(), ScopeFactory()
+    operator = person(Role.OPERATOR, scope)
+    for _ in range(4):
+        subscription(failing=True, scope=scope)
+    RenewalModel.objects.update(threshold=0.99)
+    predict.predict_all(now=NOW)
+    made.threshold = 0.5
+    rounds = [partial(predict.alert, made, now=NOW + timedelta(seconds=number)) for number in range(4)]
+    assert sorted(at_once(*rounds)) == [0, 0, 0, 4]
+    assert Notification.objects.filter(recipient=operator).count() == 1
 
 
 def test_predictions_are_due_after_each_recalculation_of_all() -> None:
